@@ -1,0 +1,90 @@
+// The door: every call to the kernel goes through this table.
+//
+// A Kernel is a table of function pointers and whatever state hangs behind it. A completion port holds one
+// and calls nothing else, so the same code runs on four values of it, which differ only in what is behind the
+// door:
+//
+//      system_kernel()          the real one                               platform/posix/system_kernel.cc
+//      SimulatedKernel          sockets in memory, a clock of its own      platform/simulated/
+//      InterposedKernel         another kernel, with a look at every call  platform/posix/interposed_kernel.h
+//        as observer              tells the observer: the narration's "kernel recv(7, ..) = 14"
+//        as counter               counts calls by name
+//        as saboteur              makes the n-th call fail
+//
+// The convention is Linux's own: a call returns a value >= 0, or minus an errno. Nothing else is promised, in
+// particular no `errno`. Every function may be called from the thread that owns the loop only, except
+// `write`, by which other threads and signal handlers wake it.
+//
+// The calls of one kernel that another lacks (epoll's) are here too: a kernel without them answers -ENOSYS.
+//
+// Read next: platform/poller.h, platform/completion_port.h: the two contracts that stand on this table.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "platform/handle.h"
+#include "platform/result.h"
+
+struct sockaddr;
+struct pollfd;
+struct epoll_event;
+
+namespace pollard {
+
+/// Each function is the system call of that name; its manual page holds. Flags and structures are the
+/// system's.
+struct Kernel {
+    std::intptr_t (*socket)(Kernel&, int domain, int type, int protocol);
+    std::intptr_t (*bind)(Kernel&, Handle, const sockaddr*, unsigned length);
+    std::intptr_t (*listen)(Kernel&, Handle, int backlog);
+    /// accept4(2) on Linux: `flags` are SOCK_NONBLOCK and SOCK_CLOEXEC.
+    std::intptr_t (*accept)(Kernel&, Handle, sockaddr*, unsigned* length, int flags);
+    std::intptr_t (*connect)(Kernel&, Handle, const sockaddr*, unsigned length);
+    std::intptr_t (*recv)(Kernel&, Handle, void* bytes, std::size_t size, int flags);
+    std::intptr_t (*send)(Kernel&, Handle, const void* bytes, std::size_t size, int flags);
+    std::intptr_t (*shutdown)(Kernel&, Handle, int how);
+    std::intptr_t (*getsockopt)(Kernel&, Handle, int level, int option, void* value, unsigned* length);
+    std::intptr_t (*setsockopt)(Kernel&, Handle, int level, int option, const void* value, unsigned length);
+    std::intptr_t (*getsockname)(Kernel&, Handle, sockaddr*, unsigned* length);
+    std::intptr_t (*getpeername)(Kernel&, Handle, sockaddr*, unsigned* length);
+    std::intptr_t (*close)(Kernel&, Handle);
+    std::intptr_t (*poll)(Kernel&, pollfd*, unsigned count, int timeout_ms);
+    std::intptr_t (*epoll_create)(Kernel&, int flags);
+    std::intptr_t (*epoll_ctl)(Kernel&, Handle set, int change, Handle, epoll_event*);
+    std::intptr_t (*epoll_wait)(Kernel&, Handle set, epoll_event*, int capacity, int timeout_ms);
+    std::intptr_t (*eventfd)(Kernel&, unsigned initial, int flags);
+    std::intptr_t (*read)(Kernel&, Handle, void* bytes, std::size_t size);
+    std::intptr_t (*write)(Kernel&, Handle, const void* bytes, std::size_t size);
+    /// Nanoseconds on a clock that never goes back; the zero is arbitrary.
+    std::int64_t (*clock)(Kernel&);
+};
+
+/// The real one. Lives for ever; may be shared by any number of ports and threads.
+Kernel& system_kernel();
+
+/// What an observer is told of one call, after it has returned.
+struct KernelCall {
+    Call call;
+    Handle handle;             // the descriptor it was made on; no_handle where there is none
+    const void* bytes;         // data sent, or received (then `result` bytes of it are meaningful), or an
+                               // epoll_event array; null where there is none
+    std::size_t size;          // bytes asked for, or capacity of the array
+    std::int64_t argument[3];  // further arguments in the order of the call
+    std::intptr_t result;      // >= 0, or minus an errno
+    std::int64_t began_ns;     // Kernel::clock before and after
+    std::int64_t ended_ns;
+};
+
+/// The portable meaning of a raw code of this family of systems (an errno; positive).
+ErrorKind kind_of_code(std::int32_t code);
+/// "ECONNREFUSED", or "" for a number without a name in the table.
+const char* name_of_code(std::int32_t code);
+
+/// Turns a negative return value of the door into an Error.
+inline Error error_of(Call call, std::intptr_t negative_result) {
+    const auto code = static_cast<std::int32_t>(-negative_result);
+    return Error(kind_of_code(code), call, code);
+}
+
+}  // namespace pollard

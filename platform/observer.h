@@ -1,0 +1,56 @@
+// Observer: who watches the floors.
+//
+// Each floor of the picture tells an observer what passes through it, in about ten words. Without an observer
+// a floor pays one branch on a thread-local pointer. The narration (`--explain`) and the timeline (`--trace
+// FILE`) are two observers in core/trace/; a program may bring its own.
+//
+//      task_created, task_finished            tasks
+//      frame_suspended, frame_resumed         frames
+//      operation_started, _parked, _completed operations
+//      kernel_called                          the door (told by an InterposedKernel in front of the real one)
+//      wait_entered, wait_returned            the loop
+//      problem                                an error that nobody else can hear, from closing a descriptor,
+//      say
+//
+// Thread rule: an observer belongs to the thread that installed it and is told on that thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "platform/result.h"
+
+namespace pollard {
+
+struct Frame;
+struct TaskState;
+struct Operation;
+struct KernelCall;
+
+struct Observer {
+    void (*task_created)(Observer&, TaskState&) = [](Observer&, TaskState&) {};
+    void (*task_finished)(Observer&, TaskState&) = [](Observer&, TaskState&) {};
+    /// The frame's site says where and for what.
+    void (*frame_suspended)(Observer&, Frame&) = [](Observer&, Frame&) {};
+    /// Told before the frame goes on; its site still says where it stood.
+    void (*frame_resumed)(Observer&, Frame&) = [](Observer&, Frame&) {};
+    void (*operation_started)(Observer&, Operation&) = [](Observer&, Operation&) {};
+    /// The operation would block and waits for the poller's word.
+    void (*operation_parked)(Observer&, Operation&) = [](Observer&, Operation&) {};
+    /// The outcome is in the operation; its owner has not run yet.
+    void (*operation_completed)(Observer&, Operation&) = [](Observer&, Operation&) {};
+    void (*kernel_called)(Observer&, const KernelCall&) = [](Observer&, const KernelCall&) {};
+    /// `timeout_ns`: 0 only looks, negative waits for ever.
+    void (*wait_entered)(Observer&, std::int64_t timeout_ns) = [](Observer&, std::int64_t) {};
+    void (*wait_returned)(Observer&) = [](Observer&) {};
+    void (*problem)(Observer&, const char* sentence, const Error&) = [](Observer&, const char*,
+                                                                        const Error&) {};
+};
+
+/// The observer of this thread; null (the usual case) when nobody watches.
+extern constinit thread_local Observer* current_observer;
+
+/// Reports what nobody else can hear: to the observer, or on stderr when nobody watches.
+void report_problem(const char* sentence, const Error& error);
+
+}  // namespace pollard

@@ -1,0 +1,186 @@
+// Operation: one request to the kernel, and its answer.
+//
+//      Recv, 1024 bytes on fd 7           ->  "14 bytes"  |  an error
+//
+// The caller owns it and keeps it, and every buffer it names, where they are from `start` until `completed`
+// is called (or start has returned true). In between the kernel may write into them. An operation completes
+// exactly once. Cancelling is a request that can lose the race; then the true answer is delivered and no byte
+// is lost.
+//
+//              start = true (the answer is there at once; `completed` is not called)
+//           +-----------------------------------------------------------+
+//           |                                                           v
+//        [idle] --start = false--> [armed] --news--> [due] --its turn--> [idle, answered]
+//                                   ^   |              |      calls completed(operation)
+//                                   |   +--cancel------+
+//                                   +---would block after all (attempt adapter)
+//
+// Memory: one operation is 64 bytes on a 64-bit system, because an idle connection pays for one. A request's
+// buffer and the answer share their storage: nobody needs the first once the second is there.
+//
+// An operation knows no frame. core/io/operation_await.h wraps it into something a frame can await.
+//
+// Read next: platform/completion_port.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <ranges>
+#include <span>
+
+#include "platform/buffer_pool.h"
+#include "platform/handle.h"
+#include "platform/result.h"
+#include "platform/work.h"
+
+namespace pollard {
+
+struct Address;
+struct CompletionPort;
+
+enum class OperationKind : std::uint8_t {
+    accept,         // a new connection's handle
+    connect,        // success
+    recv,           // bytes received into the caller's buffer; 0 = the peer will send no more
+    recv_borrowed,  // a lease of a buffer of the port's, filled
+    send,           // bytes sent: at least one
+    send_all,       // success: everything was sent
+    readable,       // a recv or accept would probably not block
+    writable,       // a send would probably not block
+    close,          // success: nothing is armed any more, the handle is closed
+};
+const char* describe(OperationKind kind);
+
+enum class OperationState : std::uint8_t { idle, armed, due };
+
+struct Operation : Work {
+    void (*completed)(Operation*) = nullptr;
+    Handle handle = no_handle;
+    OperationKind kind;
+    OperationState state = OperationState::idle;
+    bool cancel_requested = false;
+    CompletionPort* port = nullptr;  // set by start
+    union {
+        std::byte* data = nullptr;  // recv, send: the buffer (sent ones are not written to)
+        const Address* peer;        // connect: the address; accept: null
+    };
+    union {
+        std::size_t size = 0;  // before the answer: bytes asked for, or still to send
+        std::intptr_t answer;  // after it: what the door returned (>= 0, or minus an errno)
+    };
+
+    Operation(OperationKind which, Handle on) : Work(nullptr), handle(on), kind(which) {}
+    Operation(const Operation&) = delete;
+    Operation& operator=(const Operation&) = delete;
+
+    bool failed() const { return answer < 0; }
+    /// Only when failed().
+    Error error() const;
+};
+
+/// A buffer that an operation may keep: something whose bytes outlive the expression. A temporary vector is
+/// rejected by the compiler; a span, an lvalue array or a string_view passes.
+template <class R>
+concept BorrowedBytes = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
+                        std::ranges::borrowed_range<R> && sizeof(std::ranges::range_value_t<R>) == 1;
+
+template <class R> std::span<std::byte> writable_bytes(R&& range) {
+    return std::as_writable_bytes(std::span(std::ranges::data(range), std::ranges::size(range)));
+}
+template <class R> std::span<const std::byte> readable_bytes(R&& range) {
+    return std::as_bytes(std::span(std::ranges::data(range), std::ranges::size(range)));
+}
+
+// Each kind with its own constructor and the type of its answer. `result` may be called once, after
+// completion.
+
+struct AcceptOperation : Operation {
+    explicit AcceptOperation(Handle listener) : Operation(OperationKind::accept, listener) {}
+    /// The new connection: non-blocking, opened on the port as a stream; the caller owns it.
+    Result<Handle> result() {
+        if (failed()) return error();
+        return static_cast<Handle>(answer);
+    }
+};
+
+struct ConnectOperation : Operation {
+    /// `address` must stay where it is until completion.
+    ConnectOperation(Handle on, const Address& address) : Operation(OperationKind::connect, on) {
+        peer = &address;
+    }
+    Result<void> result();
+};
+
+struct RecvOperation : Operation {
+    RecvOperation(Handle on, std::span<std::byte> buffer) : Operation(OperationKind::recv, on) {
+        data = buffer.data();
+        size = buffer.size();
+    }
+    /// 0: the peer has closed its side, or the buffer was empty.
+    Result<std::size_t> result() {
+        if (failed()) return error();
+        return static_cast<std::size_t>(answer);
+    }
+};
+
+struct BorrowedRecvOperation : Operation {
+    explicit BorrowedRecvOperation(Handle on) : Operation(OperationKind::recv_borrowed, on) {}
+    /// An empty lease: the peer has closed its side. `data` is the lease's buffer and belongs to this
+    /// operation until result() hands it over.
+    Result<Lease> result() {
+        if (failed()) return error();
+        return Lease(data, static_cast<std::size_t>(answer));
+    }
+};
+
+struct SendOperation : Operation {
+    SendOperation(Handle on, std::span<const std::byte> buffer) : Operation(OperationKind::send, on) {
+        data = const_cast<std::byte*>(buffer.data());
+        size = buffer.size();
+    }
+    /// Bytes taken by the kernel; may be fewer than given.
+    Result<std::size_t> result() {
+        if (failed()) return error();
+        return static_cast<std::size_t>(answer);
+    }
+};
+
+struct SendAllOperation : Operation {
+    SendAllOperation(Handle on, std::span<const std::byte> buffer) : Operation(OperationKind::send_all, on) {
+        data = const_cast<std::byte*>(buffer.data());
+        size = buffer.size();
+    }
+    /// After an error nobody knows how much went, as with asyncio's sock_sendall.
+    Result<void> result() {
+        if (failed()) return error();
+        return {};
+    }
+};
+
+struct ReadableOperation : Operation {
+    explicit ReadableOperation(Handle on) : Operation(OperationKind::readable, on) {}
+    Result<void> result() {
+        if (failed()) return error();
+        return {};
+    }
+};
+
+struct WritableOperation : Operation {
+    explicit WritableOperation(Handle on) : Operation(OperationKind::writable, on) {}
+    Result<void> result() {
+        if (failed()) return error();
+        return {};
+    }
+};
+
+/// Cancels what is armed on the handle, waits until each of those has completed, forgets the handle, closes
+/// it.
+struct CloseOperation : Operation {
+    explicit CloseOperation(Handle on) : Operation(OperationKind::close, on) {}
+    Result<void> result() {
+        if (failed()) return error();
+        return {};
+    }
+};
+
+}  // namespace pollard

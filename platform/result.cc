@@ -1,0 +1,194 @@
+// The words for errors, and the one way a programmer's mistake ends.
+#include "platform/result.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+
+#include "platform/address.h"
+#include "platform/kernel.h"
+
+namespace pollard {
+
+const char* describe(ErrorKind kind) {
+    switch (kind) {
+        case ErrorKind::none:
+            return "no error";
+        case ErrorKind::cancelled:
+            return "cancelled";
+        case ErrorKind::timed_out:
+            return "timed out";
+        case ErrorKind::closed:
+            return "closed";
+        case ErrorKind::stopped:
+            return "stopped";
+        case ErrorKind::end_of_stream:
+            return "end of stream";
+        case ErrorKind::connection_refused:
+            return "connection refused";
+        case ErrorKind::connection_reset:
+            return "connection reset by peer";
+        case ErrorKind::connection_aborted:
+            return "connection aborted";
+        case ErrorKind::broken_pipe:
+            return "the peer no longer receives";
+        case ErrorKind::not_connected:
+            return "not connected";
+        case ErrorKind::unreachable:
+            return "unreachable";
+        case ErrorKind::would_block:
+            return "would block";
+        case ErrorKind::interrupted:
+            return "interrupted";
+        case ErrorKind::in_progress:
+            return "in progress";
+        case ErrorKind::out_of_memory:
+            return "out of memory";
+        case ErrorKind::descriptors_exhausted:
+            return "out of descriptors";
+        case ErrorKind::message_too_long:
+            return "message too long";
+        case ErrorKind::busy:
+            return "busy";
+        case ErrorKind::bad_handle:
+            return "not an open handle";
+        case ErrorKind::address_in_use:
+            return "address in use";
+        case ErrorKind::address_not_available:
+            return "address not available on this machine";
+        case ErrorKind::bad_address:
+            return "not an address";
+        case ErrorKind::invalid_argument:
+            return "invalid argument";
+        case ErrorKind::invalid_state:
+            return "invalid state";
+        case ErrorKind::already_connected:
+            return "already connected";
+        case ErrorKind::permission_denied:
+            return "permission denied";
+        case ErrorKind::not_supported:
+            return "not supported";
+        case ErrorKind::not_found:
+            return "not found";
+        case ErrorKind::deadlock:
+            return "nothing can ever happen any more";
+        case ErrorKind::other:
+            return "failed";
+    }
+    return "unknown error";
+}
+
+const char* describe(Call call) {
+    switch (call) {
+        case Call::none:
+            return "";
+        case Call::socket:
+            return "socket";
+        case Call::bind:
+            return "bind";
+        case Call::listen:
+            return "listen";
+        case Call::accept:
+            return "accept";
+        case Call::connect:
+            return "connect";
+        case Call::recv:
+            return "recv";
+        case Call::send:
+            return "send";
+        case Call::shutdown:
+            return "shutdown";
+        case Call::getsockopt:
+            return "getsockopt";
+        case Call::setsockopt:
+            return "setsockopt";
+        case Call::getsockname:
+            return "getsockname";
+        case Call::getpeername:
+            return "getpeername";
+        case Call::close:
+            return "close";
+        case Call::poll:
+            return "poll";
+        case Call::epoll_create:
+            return "epoll_create1";
+        case Call::epoll_ctl:
+            return "epoll_ctl";
+        case Call::epoll_wait:
+            return "epoll_wait";
+        case Call::eventfd:
+            return "eventfd";
+        case Call::read:
+            return "read";
+        case Call::write:
+            return "write";
+        case Call::clock:
+            return "clock_gettime";
+        case Call::allocate:
+            return "allocate";
+        case Call::parse:
+            return "parse";
+        case Call::open:
+            return "open";
+        case Call::start:
+            return "start";
+        case Call::wait:
+            return "wait";
+        case Call::await:
+            return "await";
+        case Call::next:
+            return "next";
+        case Call::run:
+            return "run";
+        case Call::create_task:
+            return "create_task";
+    }
+    return "?";
+}
+
+Text& Text::add(const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int wanted = std::vsnprintf(chars + size, sizeof chars - size, format, arguments);
+    va_end(arguments);
+    if (wanted > 0) size += static_cast<std::size_t>(wanted);
+    if (size >= sizeof chars) size = sizeof chars - 1;
+    return *this;
+}
+
+Text describe(const Error& error) {
+    Text text;
+    text.add("%s", describe(error.call));
+    switch (error.object) {
+        case Error::Object::none:
+            break;
+        case Error::Object::descriptor:
+            text.add(" fd %lld", static_cast<long long>(error.descriptor));
+            break;
+        case Error::Object::text:
+            text.add(" %s", error.text);
+            break;
+        case Error::Object::ipv4:
+            text.add(" %u.%u.%u.%u:%u", error.address.bytes[0], error.address.bytes[1],
+                     error.address.bytes[2], error.address.bytes[3], error.address.port);
+            break;
+        case Error::Object::ipv6:
+            text.add(" %s", describe_ipv6(error.address.bytes, error.address.port).c_str());
+    }
+    text.add("%s%s", text.size == 0 ? "" : ": ", describe(error.kind));
+    if (error.code != 0) {
+        const char* name = name_of_code(error.code);
+        if (name[0] != '\0')
+            text.add(" (%s)", name);
+        else
+            text.add(" (code %d)", error.code);
+    }
+    return text;
+}
+
+void programming_error(const char* file, int line, const char* sentence) {
+    std::fprintf(stderr, "%s:%d: a mistake in the program: %s\n", file, line, sentence);
+    std::abort();
+}
+
+}  // namespace pollard
