@@ -41,7 +41,7 @@ template <Call which, class R, class... Arguments, R (*Kernel::*member)(Kernel&,
 struct Through<which, member> {
     static R call(Kernel& self, Arguments... arguments) {
         auto& interposed = static_cast<InterposedKernel&>(self);
-        Kernel& inner = interposed.inner;
+        Kernel& inner = *interposed.inner;
         KernelCall seen = {.call = which,
                            .handle = no_handle,
                            .bytes = nullptr,
@@ -89,16 +89,27 @@ constexpr Kernel through_table = {
 
 }  // namespace
 
-InterposedKernel::InterposedKernel(Kernel& behind) : Kernel(through_table), inner(behind) {}
+InterposedKernel::InterposedKernel() : Kernel(through_table) {}
+InterposedKernel::InterposedKernel(Kernel& behind) : Kernel(through_table), inner(&behind) {}
+InterposedKernel::InterposedKernel(InterposedKernel& behind)
+    : Kernel(through_table), inner(&behind), interposed_behind(&behind) {}
 
-ObservedKernel::ObservedKernel(Kernel& behind) : InterposedKernel(behind) {
+Kernel& put_in_front(InterposedKernel* chain, Kernel& own) {
+    if (chain == nullptr) return own;
+    InterposedKernel* last = chain;
+    while (last->interposed_behind != nullptr) last = last->interposed_behind;
+    last->inner = &own;
+    return *chain;
+}
+
+ObservedKernel::ObservedKernel() {
     after = [](InterposedKernel&, const KernelCall& call) {
         if (current_observer != nullptr && call.call != Call::clock)
             current_observer->kernel_called(*current_observer, call);
     };
 }
 
-CountingKernel::CountingKernel(Kernel& behind) : InterposedKernel(behind) {
+CountingKernel::CountingKernel() {
     after = [](InterposedKernel& self, const KernelCall& call) {
         ++static_cast<CountingKernel&>(self).counts[static_cast<std::size_t>(call.call)];
     };
@@ -115,7 +126,7 @@ void CountingKernel::reset() {
     for (std::uint64_t& count : counts) count = 0;
 }
 
-FailingKernel::FailingKernel(Kernel& behind) : InterposedKernel(behind) {
+FailingKernel::FailingKernel() {
     before = [](InterposedKernel& self, const KernelCall& call) -> std::optional<std::intptr_t> {
         auto& failing = static_cast<FailingKernel&>(self);
         Plan& plan = failing.plans[static_cast<std::size_t>(call.call)];
