@@ -41,7 +41,11 @@ void BufferPool::give_back(std::byte* data) {
     header->next = pool.free_;
     pool.free_ = header;
     --pool.lent_;
-    if (!pool.waiting.empty()) pool.served.push_back(pool.waiting.pop_front());
+    pool.serve_next();
+}
+
+void BufferPool::serve_next() {
+    if (!waiting.empty() && !exhausted()) served.push_back(waiting.pop_front());
 }
 
 void Lease::give_back() {

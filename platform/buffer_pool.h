@@ -65,6 +65,8 @@ public:
     std::byte* take();
     /// `data` came from take() of some pool; it goes back to that one.
     static void give_back(std::byte* data);
+    /// Moves the first of `waiting`, if any, to `served` when a buffer is free.
+    void serve_next();
 
     std::size_t lent() const { return lent_; }
     bool exhausted() const { return lent_ >= limit; }

@@ -1,11 +1,11 @@
 // Observer: who watches the floors.
 //
-// Each floor of the picture tells an observer what passes through it, in about ten words. Without an observer
-// a floor pays one branch on a thread-local pointer. The narration (`--explain`) and the timeline (`--trace
-// FILE`) are two observers in core/trace/; a program may bring its own.
+// Each floor of the picture tells an observer what passes through it, in about a dozen words. Without an
+// observer a floor pays one branch on a thread-local pointer. The narration (`--explain`) and the timeline
+// (`--trace FILE`) are two observers in core/trace/; a program may bring its own.
 //
 //      task_created, task_finished            tasks
-//      frame_suspended, frame_resumed         frames
+//      frame_awaits, _suspended, _resumed      frames
 //      operation_started, _parked, _completed operations
 //      kernel_called                          the door (told by an InterposedKernel in front of the real one)
 //      wait_entered, wait_returned            the loop
@@ -20,6 +20,17 @@
 
 #include "platform/result.h"
 
+/// How a thread-local pointer of Pollard's is found: by one instruction in an executable. Code for a shared
+/// library
+/// (-fPIC) must ask for its place first.
+#if defined(__PIC__) && !defined(__PIE__)
+#define POLLARD_THREAD_LOCAL [[gnu::tls_model("initial-exec")]]
+#elif defined(__GNUC__) && !defined(_WIN32)
+#define POLLARD_THREAD_LOCAL [[gnu::tls_model("local-exec")]]
+#else
+#define POLLARD_THREAD_LOCAL
+#endif
+
 namespace pollard {
 
 struct Frame;
@@ -30,9 +41,11 @@ struct KernelCall;
 struct Observer {
     void (*task_created)(Observer&, TaskState&) = [](Observer&, TaskState&) {};
     void (*task_finished)(Observer&, TaskState&) = [](Observer&, TaskState&) {};
-    /// The frame's site says where and for what.
+    /// A frame is about to wait for what its site says; it may turn out not to have to.
+    void (*frame_awaits)(Observer&, Frame&) = [](Observer&, Frame&) {};
+    /// The frame (the innermost of its chain is another) has returned to the scheduler.
     void (*frame_suspended)(Observer&, Frame&) = [](Observer&, Frame&) {};
-    /// Told before the frame goes on; its site still says where it stood.
+    /// Told before the frame goes on; its site still says where it stood. (A task's first step has none.)
     void (*frame_resumed)(Observer&, Frame&) = [](Observer&, Frame&) {};
     void (*operation_started)(Observer&, Operation&) = [](Observer&, Operation&) {};
     /// The operation would block and waits for the poller's word.
@@ -48,7 +61,7 @@ struct Observer {
 };
 
 /// The observer of this thread; null (the usual case) when nobody watches.
-extern constinit thread_local Observer* current_observer;
+POLLARD_THREAD_LOCAL extern constinit thread_local Observer* current_observer;
 
 /// Reports what nobody else can hear: to the observer, or on stderr when nobody watches.
 void report_problem(const char* sentence, const Error& error);

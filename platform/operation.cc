@@ -2,6 +2,7 @@
 #include "platform/operation.h"
 
 #include "platform/address.h"
+#include "platform/completion_port.h"
 #include "platform/kernel.h"
 
 namespace pollard {
@@ -55,6 +56,10 @@ Call call_of(OperationKind kind) {
 
 Error Operation::error() const {
     return error_of(call_of(kind), answer).on_descriptor(static_cast<std::int64_t>(handle));
+}
+
+AcceptOperation::~AcceptOperation() {
+    if (state == OperationState::answered && !failed()) port->discard(static_cast<Handle>(answer));
 }
 
 Result<void> ConnectOperation::result() {

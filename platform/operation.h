@@ -10,7 +10,7 @@
 //              start = true (the answer is there at once; `completed` is not called)
 //           +-----------------------------------------------------------+
 //           |                                                           v
-//        [idle] --start = false--> [armed] --news--> [due] --its turn--> [idle, answered]
+//        [idle] --start = false--> [armed] --news--> [due] --its turn--> [answered] --result()--> [idle]
 //                                   ^   |              |      calls completed(operation)
 //                                   |   +--cancel------+
 //                                   +---would block after all (attempt adapter)
@@ -51,7 +51,7 @@ enum class OperationKind : std::uint8_t {
 };
 const char* describe(OperationKind kind);
 
-enum class OperationState : std::uint8_t { idle, armed, due };
+enum class OperationState : std::uint8_t { idle, armed, due, answered };
 
 struct Operation : Work {
     void (*completed)(Operation*) = nullptr;
@@ -96,8 +96,11 @@ template <class R> std::span<const std::byte> readable_bytes(R&& range) {
 
 struct AcceptOperation : Operation {
     explicit AcceptOperation(Handle listener) : Operation(OperationKind::accept, listener) {}
+    /// A connection that nobody took is closed.
+    ~AcceptOperation();
     /// The new connection: non-blocking, opened on the port as a stream; the caller owns it.
     Result<Handle> result() {
+        state = OperationState::idle;
         if (failed()) return error();
         return static_cast<Handle>(answer);
     }
@@ -125,9 +128,14 @@ struct RecvOperation : Operation {
 
 struct BorrowedRecvOperation : Operation {
     explicit BorrowedRecvOperation(Handle on) : Operation(OperationKind::recv_borrowed, on) {}
+    /// A buffer that nobody took goes back.
+    ~BorrowedRecvOperation() {
+        if (state == OperationState::answered && !failed()) BufferPool::give_back(data);
+    }
     /// An empty lease: the peer has closed its side. `data` is the lease's buffer and belongs to this
     /// operation until result() hands it over.
     Result<Lease> result() {
+        state = OperationState::idle;
         if (failed()) return error();
         return Lease(data, static_cast<std::size_t>(answer));
     }

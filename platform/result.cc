@@ -146,6 +146,15 @@ const char* describe(Call call) {
     return "?";
 }
 
+Error Error::on(std::string_view name) const {
+    Error error = *this;
+    error.object = Object::text;
+    if (name.size() >= sizeof error.text) name.remove_prefix(name.size() - sizeof error.text + 1);
+    std::memcpy(error.text, name.data(), name.size());
+    error.text[name.size()] = '\0';
+    return error;
+}
+
 Text& Text::add(const char* format, ...) {
     va_list arguments;
     va_start(arguments, format);

@@ -16,7 +16,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <string_view>
 #include <type_traits>
@@ -108,6 +107,11 @@ struct Error {
     /// What the call was made on. An address is kept whole; of a longer name (a path) the end is kept.
     enum class Object : std::uint8_t { none, descriptor, ipv4, ipv6, text };
 
+    struct IpAddress {
+        std::uint8_t bytes[16];  // 4 of them for IPv4; network order
+        std::uint16_t port;
+    };
+
     ErrorKind kind = ErrorKind::none;
     Call call = Call::none;
     Object object = Object::none;
@@ -115,16 +119,14 @@ struct Error {
     std::int32_t code = 0;
     union {
         std::int64_t descriptor;
-        struct {
-            std::uint8_t bytes[16];
-            std::uint16_t port;
-        } address;
+        IpAddress address;
         char text[24];
     };
 
-    constexpr Error() : text{} {}
+    // The object's bytes stay unwritten while `object` is none: a success is one byte to write, not 32.
+    constexpr Error() {}
     constexpr Error(ErrorKind what, Call where, std::int32_t raw_code = 0)
-        : kind(what), call(where), code(raw_code), text{} {}
+        : kind(what), call(where), code(raw_code) {}
 
     Error on_descriptor(std::int64_t which) const {
         Error error = *this;
@@ -132,14 +134,8 @@ struct Error {
         error.descriptor = which;
         return error;
     }
-    Error on(std::string_view name) const {
-        Error error = *this;
-        error.object = Object::text;
-        if (name.size() >= sizeof error.text) name.remove_prefix(name.size() - sizeof error.text + 1);
-        std::memcpy(error.text, name.data(), name.size());
-        error.text[name.size()] = '\0';
-        return error;
-    }
+    /// The same error, naming its object; of a long name the end is kept.
+    Error on(std::string_view name) const;
 };
 
 /// A short text on the stack, always zero-terminated; what does not fit is cut off.
@@ -239,15 +235,15 @@ private:
     }
     void copy_from(const Result& other) {
         if (has_value_)
-            std::construct_at(&value_, other.value_);
+            ::new (static_cast<void*>(&value_)) T(other.value_);
         else
-            std::construct_at(&error_, other.error_);
+            ::new (static_cast<void*>(&error_)) Error(other.error_);
     }
     void move_from(Result& other) {
         if (has_value_)
-            std::construct_at(&value_, std::move(other.value_));
+            ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         else
-            std::construct_at(&error_, other.error_);
+            ::new (static_cast<void*>(&error_)) Error(other.error_);
     }
 
     union {

@@ -24,12 +24,20 @@ struct Work;
 struct WorkType {
     void (*run)(Work* work);
     const char* name;
+    bool is_frame = false;  // a Frame of core/frame.h; for who wants to look at it before it runs
 };
+
+/// For a node whose fields are written later, when it turns out to be needed.
+struct Unset {};
+inline constexpr Unset unset;
 
 /// A place in a circular list. `next == nullptr` means: in no list.
 struct Link {
-    Link* next = nullptr;
-    Link* previous = nullptr;
+    Link* next;
+    Link* previous;
+
+    constexpr Link() : next(nullptr), previous(nullptr) {}
+    explicit Link(Unset) {}
 
     bool linked() const { return next != nullptr; }
 
@@ -46,6 +54,7 @@ struct Work : Link {
     const WorkType* type;
 
     explicit constexpr Work(const WorkType* type_of_work) : type(type_of_work) {}
+    explicit Work(Unset) : Link(unset) {}
     void run() { type->run(this); }
 };
 

@@ -1,0 +1,349 @@
+// The loop's turn, its beginning and its end.
+#include "core/event_loop.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/sleep.h"
+#include "platform/kernel.h"
+#include "platform/observer.h"
+
+namespace pollard {
+
+constinit EventLoop* all_loops = nullptr;
+
+/// Guards the list of all loops, which only opening and closing change.
+struct LoopList {
+    static constinit std::atomic_flag lock;
+    struct Guard {
+        Guard() {
+            while (lock.test_and_set(std::memory_order_acquire)) {
+            }
+        }
+        ~Guard() { lock.clear(std::memory_order_release); }
+    };
+    static void add(EventLoop& loop) {
+        const Guard guard;
+        loop.next_loop_ = all_loops;
+        all_loops = &loop;
+    }
+    static void remove(EventLoop& loop) {
+        const Guard guard;
+        EventLoop** place = &all_loops;
+        while (*place != &loop) place = &(*place)->next_loop_;
+        *place = loop.next_loop_;
+    }
+};
+constinit std::atomic_flag LoopList::lock = ATOMIC_FLAG_INIT;
+
+EventLoop& running_loop() {
+    POLLARD_REQUIRE(current_scheduler != nullptr && current_scheduler->loop != nullptr,
+                    "this needs a running event loop: await it in a coroutine that an EventLoop runs");
+    return *current_scheduler->loop;
+}
+
+// --- a turn ---
+
+Result<void> EventLoop::turn() {
+    take_callbacks_of_other_threads();
+    const bool idle = ready.empty() && !stopping_;
+    if (idle || works_run >= look_due_) {
+        if (const Result<void> looked = look_into_the_kernel(); !looked) return looked;
+    }
+    if (debug_) [[unlikely]]
+        run_batch_in_debug_mode();
+    else
+        run_turn();
+    return {};
+}
+
+Result<void> EventLoop::look_into_the_kernel() {
+    const std::int64_t timeout_ns = sleep_limit_ns();
+    if (current_observer != nullptr) [[unlikely]]
+        current_observer->wait_entered(*current_observer, timeout_ns);
+    const Result<void> waited = port_->wait(timeout_ns, ready);
+    time_is_known_ = false;
+    look_due_ = works_run + works_between_looks;
+    if (current_observer != nullptr) [[unlikely]]
+        current_observer->wait_returned(*current_observer);
+    take_callbacks_of_other_threads();
+    if (!timers_.empty()) timers_.advance(time_ns(), ready);
+    return waited;
+}
+
+std::int64_t EventLoop::sleep_limit_ns() {
+    if (!ready.empty() || stopping_) return 0;
+    const std::int64_t earliest_ns = timers_.earliest_ns();
+    if (earliest_ns == never_ns) return -1;
+    return std::max<std::int64_t>(0, earliest_ns - time_ns());
+}
+
+std::int64_t EventLoop::time_ns() {
+    if (!time_is_known_) {
+        time_ns_ = port_->kernel->clock(*port_->kernel);
+        time_is_known_ = true;
+    }
+    return time_ns_;
+}
+
+void EventLoop::run_batch_in_debug_mode() {
+    ++turn_count;
+    batch.splice_back(ready);
+    Kernel& kernel = *port_->kernel;
+    while (!batch.empty()) {
+        Work& work = batch.pop_front();
+        const char* name = work.type->name;
+        const std::int64_t began_ns = kernel.clock(kernel);
+        work.run();
+        ++works_run;
+        const std::int64_t took_ns = kernel.clock(kernel) - began_ns;
+        if (took_ns < slow_callback_duration_ns) continue;
+        Text message;
+        message.add("%s ran for %lld.%03lld s without letting others run", name,
+                    static_cast<long long>(took_ns / second_ns),
+                    static_cast<long long>(took_ns % second_ns / millisecond_ns));
+        report({message.c_str(), Error(ErrorKind::timed_out, Call::run).on(name), nullptr});
+    }
+    running = nullptr;
+}
+
+void EventLoop::take_callbacks_of_other_threads() {
+    if (gate_->stop_requested.load(std::memory_order_relaxed) && gate_->stop_requested.exchange(false))
+        stopping_ = true;
+    if (gate_->callbacks.load(std::memory_order_relaxed) == nullptr) return;
+    // The stack has the last one on top: turn it round, so that each thread's come in its order.
+    Callback* last_first = gate_->callbacks.exchange(nullptr, std::memory_order_acquire);
+    Callback* in_order = nullptr;
+    while (last_first != nullptr) {
+        Callback* next = last_first->next_from_other_threads;
+        last_first->next_from_other_threads = in_order;
+        in_order = last_first;
+        last_first = next;
+    }
+    while (in_order != nullptr) {
+        Callback* next = in_order->next_from_other_threads;
+        make_ready(*in_order);
+        in_order = next;
+    }
+}
+
+// --- running ---
+
+Result<void> EventLoop::run() {
+    if (is_closed()) return Error(ErrorKind::closed, Call::run).on("event loop");
+    if (running_ || (current_scheduler != nullptr && current_scheduler->loop != nullptr))
+        return Error(ErrorKind::invalid_state, Call::run).on("a loop is running here");
+    const SchedulerScope scope(*this);
+    running_ = true;
+    look_due_ = works_run;
+    Result<void> result;
+    do result = turn();
+    while (result && !stopping_);
+    stopping_ = false;
+    running_ = false;
+    if (!result && result.error().kind == ErrorKind::deadlock) {
+        std::fprintf(stderr,
+                     "pollard: nothing can ever happen any more on the kernel '%s', but these still wait:\n",
+                     kernel_name());
+        print_tasks(stderr);
+    }
+    return result;
+}
+
+Result<void> EventLoop::run_forever() { return run(); }
+
+Result<void> EventLoop::run_until_done(TaskState& task) {
+    POLLARD_REQUIRE(task.home->scheduler == this, "this task belongs to another loop");
+    Callback leave([](void* self) { static_cast<EventLoop*>(self)->stop(); }, this);
+    if (task.done)
+        make_ready(leave);
+    else
+        task.waiters.push_back(leave);
+    const Result<void> ran = run();
+    leave.cancel();
+    if (!ran) return ran;
+    if (!task.done) return Error(ErrorKind::stopped, Call::run).on(name_of(task).view());
+    return {};
+}
+
+// --- opening and closing ---
+
+Result<void> EventLoop::open(const LoopOptions& options) {
+    POLLARD_REQUIRE(is_closed(), "this loop is open already");
+    const char* name = options.kernel != nullptr ? options.kernel : std::getenv("POLLARD_KERNEL");
+    const Backend* backend = name != nullptr ? find_backend(name) : &default_backend();
+    if (backend == nullptr) return Error(ErrorKind::not_found, Call::open).on(name);
+    if (backend->why_unavailable() != nullptr)
+        return Error(ErrorKind::not_supported, Call::open).on(backend->name);
+
+    const Error no_memory(ErrorKind::out_of_memory, Call::open);
+    void* gate = allocate(sizeof(LoopGate));
+    if (gate == nullptr) return no_memory;
+    TaskPool* tasks_pool = TaskPool::create(*this);
+    if (tasks_pool == nullptr) {
+        release(gate);
+        return no_memory;
+    }
+    const Result<CompletionPort*> port = backend->open(options.port);
+    if (!port) {
+        tasks_pool->orphan();
+        release(gate);
+        return port.error();
+    }
+    port_ = *port;
+    pool = tasks_pool;
+    gate_ = ::new (gate) LoopGate;
+    gate_->port = port_;
+    backend_ = backend;
+    loop = this;
+    debug_ = options.debug;
+    time_is_known_ = false;
+    timers_.~Timers();
+    ::new (&timers_) Timers(time_ns());
+    LoopList::add(*this);
+    return {};
+}
+
+Result<void> EventLoop::close() {
+    if (is_closed()) return {};
+    if (running_) return Error(ErrorKind::invalid_state, Call::close).on("a running event loop");
+    {
+        const SchedulerScope scope(*this);
+        Result<void> turned;
+        while (turned && tasks.next != &tasks) {
+            cancel_all_tasks();
+            turned = turn();
+        }
+        if (!turned) report({"closing the loop: some tasks could not end", turned.error(), nullptr});
+        drop_queued_works();
+    }
+    gate_->closed.store(true);
+    while (gate_->inside.load() != 0) {
+    }
+    LoopList::remove(*this);
+    gate_->let_go();
+    gate_ = nullptr;
+    port_->destroy();
+    port_ = nullptr;
+    pool->orphan();
+    pool = nullptr;
+    loop = nullptr;
+    return {};
+}
+
+EventLoop::~EventLoop() { (void)close(); }
+
+void EventLoop::cancel_all_tasks() {
+    for (Link* link = tasks.next; link != &tasks;) {
+        TaskState& task = *TaskState::of(link);
+        link = link->next;
+        if (task.cancelled_by_close) continue;
+        task.cancelled_by_close = true;
+        task.cancel();
+    }
+}
+
+void EventLoop::drop_queued_works() {
+    take_callbacks_of_other_threads();
+    timers_.advance(never_ns, ready);
+    while (!ready.empty()) {
+        Work& work = ready.pop_front();
+        if (work.type == &PooledCall::run_type) static_cast<PooledCall&>(work).finish();
+    }
+}
+
+// --- who waits for what ---
+
+namespace {
+void print_chain(std::FILE* out, Frame& root) {
+    int depth = 1;
+    for (Frame* frame = &root; frame != nullptr; frame = child_of(*frame)) {
+        Text line = describe(*frame);
+        std::fprintf(out, "%*s%s, since turn %u\n", 2 * depth, "", line.c_str(), frame->since_turn);
+        ++depth;
+    }
+}
+}  // namespace
+
+void EventLoop::print_tasks(std::FILE* out) {
+    for (Link* link = tasks.next; link != &tasks; link = link->next) {
+        TaskState& task = *TaskState::of(link);
+        std::fprintf(out, "%s\n", name_of(task).c_str());
+        print_chain(out, task.root());
+    }
+}
+
+std::size_t EventLoop::task_count() const {
+    std::size_t count = 0;
+    for (const Link* link = tasks.next; link != &tasks; link = link->next) ++count;
+    return count;
+}
+
+// --- what others hold ---
+
+const WorkType PooledCall::run_type = {[](Work* work) {
+                                           auto* call = static_cast<PooledCall*>(static_cast<Timer*>(work));
+                                           call->invoke(call);
+                                           call->finish();
+                                       },
+                                       "a callback"};
+
+void PooledCall::finish() {
+    if (finished) return;
+    finished = true;
+    destroy_function(this);
+    let_go();
+}
+
+void PooledCall::let_go() {
+    if (--references == 0) home->give_back(this, size);
+}
+
+void CallHandle::cancel() {
+    if (call_ == nullptr || call_->finished || !call_->linked()) return;
+    call_->home->scheduler->loop->cancel_timer(*call_);
+    call_->finish();
+}
+
+bool LoopGate::wake() {
+    inside.fetch_add(1);
+    const bool open = !closed.load();
+    if (open) port->wake();
+    inside.fetch_sub(1);
+    return open;
+}
+
+void LoopGate::let_go() {
+    if (references.fetch_sub(1) == 1) release(this);
+}
+
+bool LoopHandle::call_soon_threadsafe(Callback& callback) const {
+    if (gate_->closed.load()) return false;
+    Callback* top = gate_->callbacks.load(std::memory_order_relaxed);
+    do callback.next_from_other_threads = top;
+    while (!gate_->callbacks.compare_exchange_weak(top, &callback, std::memory_order_release));
+    return gate_->wake();
+}
+
+bool LoopHandle::stop() const {
+    gate_->stop_requested.store(true);
+    return gate_->wake();
+}
+
+// --- sleeping ---
+
+void insert_on_running_loop(Timer& timer, std::int64_t delay_ns) {
+    EventLoop& loop = running_loop();
+    loop.insert_timer(timer, loop.time_ns() + delay_ns);
+}
+
+void cancel_on_running_loop(Timer& timer) { running_loop().cancel_timer(timer); }
+
+void Sleep::describe_deadline(Text& text, std::int64_t deadline_ns) {
+    if (current_scheduler == nullptr || current_scheduler->loop == nullptr) return;
+    const std::int64_t left_ns = deadline_ns - current_scheduler->loop->time_ns();
+    text.add("%.3f s left", static_cast<double>(left_ns) / static_cast<double>(second_ns));
+}
+
+}  // namespace pollard

@@ -1,0 +1,86 @@
+// OperationAwait: a kernel operation that a frame can await.
+//
+// The platform's operation knows no frame; here it gets one: whom to resume when it has completed.
+//
+//      CO_AWAIT(n, peer.recv(bytes))
+//         start:      port->start(operation)      true: the body goes on at once
+//                        |false
+//         suspended:  the operation stands parked in the port, the frame with it
+//                        |news, and its turn in the ready queue
+//         completed:  go_on(waiter)
+//
+// A kernel that always has an answer ready would never let others run. So after a number of inline
+// completions in a row the operation keeps its result and the frame goes to the end of the ready queue once.
+//
+// Read next: core/io/socket.h, platform/attempt/attempt_port.cc.
+#pragma once
+
+#include "core/awaitable.h"
+#include "core/scheduler.h"
+#include "core/task.h"
+#include "platform/completion_port.h"
+#include "platform/operation.h"
+
+namespace pollard {
+
+template <class Op> struct [[nodiscard]] OperationAwait : Op {
+    Frame* waiter = nullptr;
+
+    /// `on` must be what the rest of the operation's constructor says, opened on `through`.
+    template <class... Arguments>
+    explicit OperationAwait(CompletionPort* through, Arguments&&... arguments)
+        : Op(std::forward<Arguments>(arguments)...) {
+        this->port = through;
+        this->completed = on_completed;
+    }
+    ~OperationAwait() {
+        POLLARD_REQUIRE(this->state != OperationState::armed && this->state != OperationState::due,
+                        "destroyed while the kernel works on it: cancel, let the loop turn, then destroy");
+    }
+
+    bool start(Frame& frame_waiting) {
+        waiter = &frame_waiting;
+        tell_await(frame_waiting);
+        if (!this->port->start(*this)) return false;
+        Scheduler& scheduler = *current_scheduler;
+        if (--scheduler.inline_left != 0) [[likely]]
+            return true;
+        scheduler.inline_left = inline_completions_in_a_row;
+        scheduler.make_ready(frame_waiting);
+        return false;
+    }
+
+    CancelOutcome cancel() {
+        // Answered already, and only waiting for its turn: the true result is delivered.
+        if (waiter->linked()) return CancelOutcome::refused;
+        this->port->cancel(*this);
+        return CancelOutcome::open;
+    }
+
+    void describe(Text& text) const {
+        text.add("%s on fd %lld", pollard::describe(this->kind), static_cast<long long>(this->handle));
+    }
+
+private:
+    static void on_completed(Operation* operation) {
+        auto* self = static_cast<OperationAwait*>(operation);
+        if (operation->cancel_requested) [[unlikely]]
+            settle_cancel(*self);
+        go_on(self->waiter);
+    }
+    /// The request has been delivered if the cancellation won; otherwise it stays for the task's next await.
+    static void settle_cancel(OperationAwait& self) {
+        if (!self.failed() || self.error().kind != ErrorKind::cancelled) return;
+        if (TaskState* task = task_of(*self.waiter)) task->clear_pending_cancel();
+    }
+};
+
+using Recv = OperationAwait<RecvOperation>;
+using BorrowedRecv = OperationAwait<BorrowedRecvOperation>;
+using Send = OperationAwait<SendOperation>;
+using SendAll = OperationAwait<SendAllOperation>;
+using Readable = OperationAwait<ReadableOperation>;
+using Writable = OperationAwait<WritableOperation>;
+using Close = OperationAwait<CloseOperation>;
+
+}  // namespace pollard

@@ -1,0 +1,54 @@
+#include "core/io/socket.h"
+
+#include "platform/kernel.h"
+
+namespace pollard {
+
+namespace {
+/// A new handle becomes the port's, or is closed.
+Result<Socket> adopt(CompletionPort& port, Handle handle) {
+    const Result<void> opened = port.open(handle, HandleKind::stream);
+    if (opened) return Socket(port, handle);
+    port.kernel->close(*port.kernel, handle);
+    return opened.error();
+}
+}  // namespace
+
+Result<Listener> listen(EventLoop& loop, const Address& address, const ListenOptions& options) {
+    CompletionPort& port = loop.port();
+    const Result<Handle> handle = open_listener(*port.kernel, address, options);
+    if (!handle) return handle.error();
+    Result<Socket> socket = adopt(port, *handle);
+    if (!socket) return socket.error();
+    return Listener(*std::move(socket));
+}
+
+Connect::~Connect() {
+    if (operation_.handle != no_handle) operation_.port->discard(operation_.handle);
+}
+
+bool Connect::start(Frame& waiter) {
+    CompletionPort& port = running_loop().port();
+    const Result<Handle> handle = open_stream_socket(*port.kernel, address_);
+    if (!handle) {
+        open_error_ = handle.error();
+        return true;
+    }
+    if (const Result<void> opened = port.open(*handle, HandleKind::stream); !opened) {
+        port.kernel->close(*port.kernel, *handle);
+        open_error_ = opened.error();
+        return true;
+    }
+    operation_.port = &port;
+    operation_.handle = *handle;
+    return operation_.start(waiter);
+}
+
+Result<Socket> Connect::result() {
+    if (open_error_.kind != ErrorKind::none) return open_error_;
+    const Result<void> connected = operation_.result();
+    if (!connected) return connected.error();
+    return Socket(*operation_.port, std::exchange(operation_.handle, no_handle));
+}
+
+}  // namespace pollard

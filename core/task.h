@@ -1,0 +1,203 @@
+// Task: a coroutine that runs by itself.
+//
+// A coroutine runs while somebody waits for it. A task is a coroutine that waits in the ready queue instead:
+// the loop is its waiter. It lives in one block, which ends with the coroutine itself:
+//
+//      block:  [ TaskState | the coroutine: Frame, slot, locals ]
+//
+// The block is counted: the loop holds one count until the task is done, each TaskRef one; whoever lets go
+// last returns the block to the pool. Nobody needs to keep a TaskRef to keep a task running.
+//
+// Waiting for a task costs no memory: the waiting frame, which stands in no queue while it is suspended,
+// stands in the task's list `waiters` with its own links, and the whole list joins the ready queue when the
+// task is done.
+//
+// Cancelling, as asyncio has it: `cancel` asks the innermost await of the task to end early, and that await
+// then gives Error{cancelled}. A task that has not started never runs. A task that is running, or whose await
+// is answered already, keeps the request: its next await that would suspend gives `cancelled`. One
+// difference: a kernel operation that has finished before it could be cancelled gives its true result (no
+// byte and no accepted connection is lost), and the request stays for the next await.
+//
+// Thread rule: the loop's thread only.
+//
+// Read next: core/task.cc, core/event_loop.h.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <utility>
+
+#include "core/awaitable.h"
+#include "core/frame.h"
+#include "core/scheduler.h"
+#include "platform/result.h"
+#include "platform/work.h"
+
+namespace pollard {
+
+/// What a task's block needs to know of the coroutine in it.
+struct TaskType {
+    void (*destroy)(TaskState*);  // the coroutine, then the state; not the block
+    std::uint32_t size;           // of the block
+    std::uint16_t root_offset;    // of the coroutine's Frame in the block,
+    bool root_indirect;           // or of a pointer to it (a compiler's coroutine)
+};
+
+/// The part of a task that is the same for all: 64 bytes.
+struct TaskState {
+    Link in_all_tasks;  // the loop's list of tasks that are not done
+    const TaskType* type;
+    TaskPool* home;
+    /// Frames and callbacks that become ready when this task is done, in the order in which they came.
+    WorkList waiters;
+    std::uint32_t id = 0;
+    std::uint32_t references = 1;
+    std::uint16_t cancel_requests = 0;
+    bool done = false;
+    /// A cancellation that no await has delivered yet.
+    bool cancel_pending = false;
+    /// Somebody has seen, or will see, how it ended: no report when it is freed.
+    bool result_seen = false;
+    bool cancelled_by_close = false;
+
+    TaskState(const TaskType& task_type, Scheduler& owner) : type(&task_type), home(owner.pool) {}
+
+    Frame& root() {
+        auto* place = reinterpret_cast<std::byte*>(this) + type->root_offset;
+        return type->root_indirect ? **reinterpret_cast<Frame**>(place) : *reinterpret_cast<Frame*>(place);
+    }
+    Scheduler& scheduler() { return *home->scheduler; }
+    static TaskState* of(Link* link) { return reinterpret_cast<TaskState*>(link); }
+
+    /// Asks the task to end. True: asked; it will end some turns later, or not at all if it handles the
+    /// request. False: it is done already.
+    bool cancel();
+    void clear_pending_cancel();
+    void let_go();
+};
+
+/// Told by go_on when a task's root frame has finished.
+void task_finished(TaskState& task);
+/// A frame has suspended while some task has a cancellation pending: delivers it if it is this frame's.
+void deliver_pending_cancel(Frame& frame);
+
+/// How a task is called in narration and reports: "Serve#2".
+Text name_of(TaskState& task);
+
+/// A counted reference to a task that ends with a Result<T>.
+template <class T> class TaskRef {
+public:
+    using value_type = T;
+    struct AwaitedByName;
+
+    TaskRef() = default;
+    explicit TaskRef(TaskState& state) : state_(&state) { ++state.references; }
+    TaskRef(const TaskRef& other) : state_(other.state_) {
+        if (state_ != nullptr) ++state_->references;
+    }
+    TaskRef(TaskRef&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    TaskRef& operator=(TaskRef other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~TaskRef() {
+        if (state_ != nullptr) state_->let_go();
+    }
+
+    explicit operator bool() const { return state_ != nullptr; }
+    TaskState& state() const { return *state_; }
+    bool done() const { return state_->done; }
+    /// Ended with Error{cancelled}.
+    bool cancelled() const { return done() && state_->root().flags.cancelled; }
+    bool cancel() const { return state_->cancel(); }
+    std::uint32_t cancel_requests() const { return state_->cancel_requests; }
+
+    /// What it ended with; Error{invalid_state} while it runs. May be asked any number of times.
+    Result<T> result() const {
+        if (!done()) return Error(ErrorKind::invalid_state, Call::await).on(name_of(*state_).view());
+        state_->result_seen = true;
+        return *static_cast<const Result<T>*>(state_->root().slot());
+    }
+
+private:
+    TaskState* state_ = nullptr;
+};
+
+/// `CO_AWAIT(result, task)`: waits until the task is done. Cancelling the one who waits cancels the task too.
+template <class T> struct TaskRef<T>::AwaitedByName {
+    TaskState* task;
+    bool cancelled_after_end = false;
+    static constexpr AwaitedType::Kind awaited_kind = AwaitedType::Kind::task_pointer;
+
+    explicit AwaitedByName(TaskRef& named) : task(named.state_) {
+        POLLARD_REQUIRE(task != nullptr, "this TaskRef refers to no task: it was moved from, or never set");
+        POLLARD_REQUIRE(task->home->scheduler == current_scheduler, "this task belongs to another loop");
+    }
+
+    bool start(Frame& frame_waiting) {
+        tell_await(frame_waiting);
+        if (task->done) return true;
+        task->waiters.push_back(frame_waiting);
+        return false;
+    }
+    bool failed() const { return cancelled_after_end || task->root().flags.failed; }
+    Result<T> result() {
+        if (cancelled_after_end) return Error(ErrorKind::cancelled, Call::await);
+        return TaskRef(*task).result();
+    }
+    CancelOutcome cancel() {
+        if (task->cancel()) return CancelOutcome::accepted;
+        cancelled_after_end =
+            true;  // done, and the waiter is in the ready queue: it is told `cancelled` instead
+        return CancelOutcome::accepted;
+    }
+    void describe(Text& text) const { text.add("task %s", name_of(*task).c_str()); }
+};
+
+/// The block of a task that runs a C.
+template <class C> struct TaskBlock : TaskState {
+    C coroutine;
+    TaskBlock(Scheduler& owner, C&& to_run) : TaskState(record, owner), coroutine(std::move(to_run)) {}
+
+    static constexpr std::size_t coroutine_offset() {
+        return (sizeof(TaskState) + alignof(C) - 1) / alignof(C) * alignof(C);
+    }
+    static constexpr TaskType record = {
+        .destroy =
+            [](TaskState* state) {
+                auto* block = static_cast<TaskBlock*>(state);
+                if (!block->root().flags.finished) destroy_awaited(block->root());
+                block->~TaskBlock();
+            },
+        .size = static_cast<std::uint32_t>(coroutine_offset() + sizeof(C)),
+        .root_offset = static_cast<std::uint16_t>(coroutine_offset()),
+        .root_indirect = !std::derived_from<C, Frame>,
+    };
+};
+
+/// Makes `coroutine` a task and puts it in the ready queue; nothing of it runs now. Errors: out_of_memory.
+template <class C>
+Result<TaskRef<typename C::value_type>> create_task_on(Scheduler& scheduler, C&& coroutine);
+
+/// Gives the new task its number and its place among the others.
+void register_task(TaskState& task);
+
+template <class C>
+Result<TaskRef<typename C::value_type>> create_task_on(Scheduler& scheduler, C&& coroutine) {
+    static_assert(!std::is_lvalue_reference_v<C>,
+                  "a task takes the coroutine over: pass it by value or std::move");
+    using Block = TaskBlock<C>;
+    if constexpr (requires { coroutine.allocation_failed(); }) {
+        if (coroutine.allocation_failed()) return Error(ErrorKind::out_of_memory, Call::create_task);
+    }
+    void* memory = scheduler.pool->blocks.take(sizeof(Block));
+    if (memory == nullptr) {
+        coroutine.close_unstarted();
+        return Error(ErrorKind::out_of_memory, Call::create_task);
+    }
+    auto* block = ::new (memory) Block(scheduler, std::move(coroutine));
+    register_task(*block);
+    return TaskRef<typename C::value_type>(*block);
+}
+
+}  // namespace pollard

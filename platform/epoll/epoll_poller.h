@@ -1,0 +1,11 @@
+// epoll as a Poller. What it is and how it behaves: epoll_poller.cc.
+#pragma once
+
+#include "platform/poller.h"
+
+namespace pollard {
+
+/// Errors: descriptors_exhausted, out_of_memory. The caller ends it with close().
+Result<Poller*> open_epoll_poller(Kernel& kernel);
+
+}  // namespace pollard
