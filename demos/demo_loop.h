@@ -1,0 +1,58 @@
+// The loop of a demo, with the three options that every demo with a loop has.
+//
+//      --kernel NAME    which kernel: epoll, simulated, ...
+//      --explain        tells the story of the run, floor by floor
+//      --trace FILE     writes a timeline for Perfetto or chrome://tracing
+//
+//      DemoLoop demo;
+//      const Option options[] = {demo.kernel_option(), demo.explain_option(), demo.trace_option(), ...};
+//      if (const int code = parse_options(argc, argv, options); code >= 0) return code;
+//      if (const int code = demo.open(); code >= 0) return code;
+//      ... demo.loop.run_until_complete(Main{...}) ...
+//      return demo.finish(result.error());
+#pragma once
+
+#include "core/event_loop.h"
+#include "core/trace/chrome_trace.h"
+#include "core/trace/fan_out.h"
+#include "core/trace/narration.h"
+#include "demos/options.h"
+#include "platform/posix/interposed_kernel.h"
+
+namespace pollard {
+
+struct DemoLoop {
+    ~DemoLoop();
+
+    Option kernel_option() {
+        return text("--kernel", kernel, "NAME", "the kernel to run on (see the README)");
+    }
+    Option explain_option() { return flag("--explain", explain, "tell what happens, floor by floor"); }
+    Option trace_option() {
+        return text("--trace", trace_file, "FILE", "write a timeline (Perfetto, Chrome)");
+    }
+
+    /// Negative: the loop is open. Else the exit code, after one line on stderr.
+    int open();
+    /// Closes the loop and the trace; says what went wrong, if anything; gives the exit code. A run that was
+    /// stopped by the interrupt key is no error.
+    int finish(const Error& error = {});
+    /// From now on SIGINT and SIGTERM stop the loop.
+    void stop_on_interrupt();
+    /// Virtual time: the demo must bring all its partners itself, on this loop.
+    bool simulated() const;
+
+    const char* kernel = nullptr;
+    bool explain = false;
+    const char* trace_file = nullptr;
+    Narration narration{stdout};
+    ChromeTrace trace;
+    FanOut watchers;
+    ObservedKernel observed;
+    EventLoop loop;
+
+private:
+    std::optional<LoopHandle> handle_;
+};
+
+}  // namespace pollard

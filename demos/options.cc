@@ -1,0 +1,123 @@
+#include "demos/options.h"
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace pollard {
+
+namespace {
+const char* program_name = "demo";
+
+int complain(int code, const char* format, va_list arguments) {
+    std::fprintf(stderr, "%s: ", program_name);
+    std::vfprintf(stderr, format, arguments);
+    std::fputc('\n', stderr);
+    return code;
+}
+
+void print_help(std::span<const Option> options) {
+    std::printf("usage: %s", program_name);
+    for (const Option& option : options) {
+        const char* open = option.required ? "" : "[";
+        const char* close = option.required ? "" : "]";
+        const bool positional = !option.name.starts_with("--");
+        std::printf(" %s%.*s%s%s%s", open, static_cast<int>(option.name.size()), option.name.data(),
+                    option.value_name != nullptr && !positional ? " " : "",
+                    option.value_name != nullptr && !positional ? option.value_name : "", close);
+    }
+    std::printf("\n");
+    for (const Option& option : options)
+        std::printf("  %-18.*s %s\n", static_cast<int>(option.name.size()), option.name.data(), option.help);
+}
+
+int set_number(const Option& option, const char* value) {
+    char* end = nullptr;
+    errno = 0;
+    const long long parsed = std::strtoll(value, &end, 10);
+    if (end == value || *end != '\0' || errno != 0 || parsed < option.least || parsed > option.most)
+        return usage_error("%.*s %s: not a number from %lld to %lld", static_cast<int>(option.name.size()),
+                           option.name.data(), value, static_cast<long long>(option.least),
+                           static_cast<long long>(option.most));
+    *static_cast<std::int64_t*>(option.target) = parsed;
+    return -1;
+}
+
+int set_value(const Option& option, const char* value) {
+    if (option.kind == Option::Kind::number) return set_number(option, value);
+    *static_cast<const char**>(option.target) = value;
+    return -1;
+}
+
+const Option* find_named(std::span<const Option> options, std::string_view name) {
+    for (const Option& option : options)
+        if (option.name == name) return &option;
+    return nullptr;
+}
+
+const Option* find_positional(std::span<const Option> options, int index) {
+    for (const Option& option : options)
+        if (!option.name.starts_with("--") && index-- == 0) return &option;
+    return nullptr;
+}
+}  // namespace
+
+int parse_options(int argc, char** argv, std::span<const Option> options) {
+    if (argc > 0) {
+        const char* slash = std::strrchr(argv[0], '/');
+        program_name = slash != nullptr ? slash + 1 : argv[0];
+    }
+    int positionals = 0;
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        if (argument == "--help" || argument == "-h") {
+            print_help(options);
+            return 0;
+        }
+        if (!argument.starts_with("--")) {
+            const Option* option = find_positional(options, positionals++);
+            if (option == nullptr)
+                return usage_error("%s: one argument too many; --help shows what is right", argv[i]);
+            if (const int code = set_value(*option, argv[i]); code >= 0) return code;
+            continue;
+        }
+        const std::size_t equals = argument.find('=');
+        const Option* option = find_named(options, argument.substr(0, equals));
+        if (option == nullptr) return usage_error("unknown option %s; --help shows what is right", argv[i]);
+        if (option->kind == Option::Kind::flag) {
+            if (equals != argument.npos) return usage_error("%s: this option takes no value", argv[i]);
+            *static_cast<bool*>(option->target) = true;
+            continue;
+        }
+        const char* value = equals != argument.npos ? argv[i] + equals + 1
+                            : i + 1 < argc          ? argv[++i]
+                                                    : nullptr;
+        if (value == nullptr) return usage_error("%s: a value is missing (%s)", argv[i], option->value_name);
+        if (const int code = set_value(*option, value); code >= 0) return code;
+    }
+    for (const Option& option : options)
+        if (option.required && positionals-- <= 0)
+            return usage_error("%.*s is missing: %s", static_cast<int>(option.name.size()),
+                               option.name.data(), option.help);
+    return -1;
+}
+
+int fail(const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int code = complain(1, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+int usage_error(const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int code = complain(2, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+}  // namespace pollard
