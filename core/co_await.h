@@ -245,7 +245,7 @@ namespace bridge {
 
 template <class T>
 constexpr FrameType Promise<T>::type_record = {
-    {[](Work* work) { go_on(static_cast<Frame*>(work)); }, type_name<Co<T>>, true},
+    {[](Work* work) { run_chain(static_cast<Frame*>(work)); }, type_name<Co<T>>, true},
     resume,
     [](Frame* frame, const Error& error) {
         auto* promise = static_cast<Promise*>(frame);

@@ -60,11 +60,11 @@ inline constexpr Site site_of = {
     .borrowed = false,
 };
 
-/// WorkType::run of a hand-written frame: go_on for the usual case, with the body right inside.
+/// WorkType::run of a hand-written frame: run_chain for the usual case, with the body right inside.
 template <class Self> void run_from_queue(Work* work) {
     auto* frame = static_cast<Self*>(work);
     current_scheduler->running = frame;
-    if (!frame->body().suspended()) go_on_with_waiter_of(frame);
+    if (!frame->body().suspended()) run_chain_above(frame);
 }
 
 /// What Coroutine and AsyncGenerator share: a slot, and waiting for what stands in it.

@@ -14,40 +14,34 @@ constinit thread_local Scheduler* current_scheduler = nullptr;
 
 namespace {
 
-/// With somebody watching, or a cancellation to deliver: what `go_on` leaves out.
+/// With somebody watching, or a cancellation to deliver: what comes after the usual.
 [[gnu::cold]] void after_suspension(Scheduler& scheduler, Frame* frame) {
     scheduler.running = nullptr;
     if (current_observer != nullptr) current_observer->frame_suspended(*current_observer, *frame);
     if (scheduler.pending_cancels != 0) deliver_pending_cancel(*frame);
 }
 
-bool must_be_careful(const Scheduler& scheduler) {
-    return current_observer != nullptr || scheduler.pending_cancels != 0;
-}
-
 }  // namespace
 
-// STOP: go_on
-void go_on(Frame* frame) {
+// STOP: run_chain
+void run_chain(Frame* frame) {
     Scheduler& scheduler = *current_scheduler;
     for (;;) {
         scheduler.running = frame;
-        if (current_observer != nullptr) [[unlikely]]
-            current_observer->frame_resumed(*current_observer, *frame);
+        if (current_observer != nullptr) [[unlikely]] current_observer->frame_resumed(*current_observer, *frame);
         const Progress progress = frame->frame_type().resume(frame);
         if (progress.suspended()) break;
         // The function has been left, so its frame may be destroyed now: by its waiter, who takes the result.
-        if (frame->flags.task_root) return task_finished(*frame->task);
+        if (frame->flags.task_root) return task_finished(*frame->root_task);
         if (frame->waiter == nullptr) return;
         frame = frame->waiter;
     }
-    if (must_be_careful(scheduler)) [[unlikely]]
-        after_suspension(scheduler, frame);
+    if (must_be_careful(scheduler)) [[unlikely]] after_suspension(scheduler, frame);
 }
 
-void go_on_with_waiter_of(Frame* frame) {
-    if (frame->flags.task_root) return task_finished(*frame->task);
-    if (frame->waiter != nullptr) go_on(frame->waiter);
+void run_chain_above(Frame* frame) {
+    if (frame->flags.task_root) return task_finished(*frame->root_task);
+    if (frame->waiter != nullptr) run_chain(frame->waiter);
 }
 
 void Scheduler::run_turn() {
@@ -66,7 +60,7 @@ void Scheduler::run_batch_carefully() {
     while (!batch.empty()) {
         Work& work = batch.pop_front();
         if (work.type->is_frame)
-            go_on(static_cast<Frame*>(&work));
+            run_chain(static_cast<Frame*>(&work));
         else
             work.run();
         ++works_run;
@@ -118,7 +112,7 @@ TaskState* task_of(Frame& frame) {
         if (outer->waiter == nullptr) return nullptr;
         outer = outer->waiter;
     }
-    return outer->task;
+    return outer->root_task;
 }
 
 CancelOutcome cancel_chain(Frame& frame) {

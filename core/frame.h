@@ -23,7 +23,7 @@
 //      task <- Main <- Session <- Recv          `waiter` leads to the left, `site` to the right
 //
 // Starting nests: a child's body is called like a function. Finishing never does: a body stores its result
-// and returns, and `go_on`, the one place that runs frames, then goes on with the waiter. So no frame is
+// and returns, and `run_chain`, the one place that runs frames, then goes on with the waiter. So no frame is
 // destroyed under its own function, and a chain of any length finishes on a small stack.
 //
 // Read next: core/generator.h (the simplest frame), core/coroutine.h, then core/scheduler.h.
@@ -125,7 +125,7 @@ struct FrameFlags {
     bool finished : 1 = false;
     bool failed : 1 = false;     // finished with an error
     bool cancelled : 1 = false;  // finished with the error `cancelled`
-    bool task_root : 1 = false;  // `task` is valid, not `waiter`
+    bool task_root : 1 = false;  // `root_task` is valid, not `waiter`
     bool moved_from : 1 = false;
     bool has_item : 1 = false;  // an asynchronous generator stopped at a yield: the slot holds the item
 };
@@ -133,7 +133,7 @@ struct FrameFlags {
 struct Frame : Work {
     union {
         Frame* waiter = nullptr;  // goes on when this frame finishes; null: nobody
-        TaskState* task;          // when flags.task_root
+        TaskState* root_task;     // when flags.task_root
     };
     const Site* site = nullptr;
     ResumePoint resume_point = at_beginning;
@@ -178,10 +178,11 @@ template <class T> constexpr auto type_name_chars() {
 template <class T> inline constexpr auto type_name_storage = type_name_chars<T>();
 template <class T> inline constexpr const char* type_name = type_name_storage<T>.text;
 
-/// Resumes `frame`; while that finishes, goes on with its waiter.
-void go_on(Frame* frame);
-/// The second half of go_on, for a frame whose body has just returned with its end (or a yield).
-void go_on_with_waiter_of(Frame* frame);
+/// Resumes `frame`; while that finishes (or yields), goes on with its waiter. The one place that runs frames: a
+/// loop, because a chain may be longer than a stack is deep.
+void run_chain(Frame* frame);
+/// The second half of it, for a frame whose body has just returned with its end (or a yield).
+void run_chain_above(Frame* frame);
 
 /// What `frame` waits for, in memory; only while it is suspended.
 void* awaited_by(Frame& frame);

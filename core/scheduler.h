@@ -12,7 +12,7 @@
 //
 // Thread rule: a scheduler belongs to the thread that runs it; `current_scheduler` is that thread's.
 //
-// Read next: core/frame.cc: go_on.
+// Read next: core/frame.cc: run_chain.
 #pragma once
 
 #include <cstdint>
@@ -97,6 +97,19 @@ struct Scheduler {
 };
 
 POLLARD_THREAD_LOCAL extern constinit thread_local Scheduler* current_scheduler;
+
+/// Somebody watches, or a cancellation waits to be delivered: then the short ways are not taken.
+inline bool must_be_careful(const Scheduler& scheduler) {
+    return current_observer != nullptr || scheduler.pending_cancels != 0;
+}
+
+/// What `frame` waited for is there, and this is its turn: it goes on now.
+inline void go_on(Frame* frame) {
+    if (must_be_careful(*current_scheduler)) [[unlikely]]
+        run_chain(frame);
+    else
+        frame->run();
+}
 
 /// Makes a scheduler the thread's current one for a scope.
 class SchedulerScope {

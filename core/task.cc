@@ -49,7 +49,7 @@ void register_task(TaskState& task) {
     Frame& root = task.root();
     root.flags.started = true;
     root.flags.task_root = true;
-    root.task = &task;
+    root.root_task = &task;
     root.since_turn = scheduler.turn_count;
     if (current_observer != nullptr) [[unlikely]]
         current_observer->task_created(*current_observer, task);

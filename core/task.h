@@ -76,7 +76,7 @@ struct TaskState {
     void let_go();
 };
 
-/// Told by go_on when a task's root frame has finished.
+/// Told by run_chain when a task's root frame has finished.
 void task_finished(TaskState& task);
 /// A frame has suspended while some task has a cancellation pending: delivers it if it is this frame's.
 void deliver_pending_cancel(Frame& frame);

@@ -45,7 +45,7 @@ public:
     std::size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
     /// Returns the buffer to the pool now.
-    void give_back();
+    inline void give_back();
 
 private:
     std::byte* data_ = nullptr;
@@ -62,9 +62,22 @@ public:
     ~BufferPool();
 
     /// `buffer_size` bytes, or null when memory is out or `limit` buffers are lent.
-    std::byte* take();
+    std::byte* take() {
+        Header* header = free_;
+        if (header == nullptr) [[unlikely]] return take_new();
+        free_ = header->next;
+        ++lent_;
+        return header->data();
+    }
     /// `data` came from take() of some pool; it goes back to that one.
-    static void give_back(std::byte* data);
+    static void give_back(std::byte* data) {
+        Header* header = Header::of(data);
+        BufferPool& pool = *header->pool;
+        header->next = pool.free_;
+        pool.free_ = header;
+        --pool.lent_;
+        if (!pool.waiting.empty()) [[unlikely]] pool.serve_next();
+    }
     /// Moves the first of `waiting`, if any, to `served` when a buffer is free.
     void serve_next();
 
@@ -77,9 +90,24 @@ public:
     WorkList served;
 
 private:
-    struct Header;  // stands in front of each buffer
+    /// Stands in front of each buffer.
+    struct alignas(16) Header {
+        BufferPool* pool;
+        Header* next;
+
+        std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
+        static Header* of(std::byte* data) { return reinterpret_cast<Header*>(data) - 1; }
+    };
+    std::byte* take_new();
+
     Header* free_ = nullptr;
     std::size_t lent_ = 0;
 };
+
+inline void Lease::give_back() {
+    if (data_ != nullptr) BufferPool::give_back(data_);
+    data_ = nullptr;
+    size_ = 0;
+}
 
 }  // namespace pollard

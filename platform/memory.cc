@@ -14,18 +14,25 @@ constinit std::atomic<std::int64_t> until_failure{INT64_MAX};
 constinit std::atomic<std::int64_t> failures_planned{0};
 }  // namespace
 
-void* allocate(std::size_t size) {
-    if (failures_planned.load(std::memory_order_relaxed) != 0) {
-        const std::int64_t left = until_failure.fetch_sub(1, std::memory_order_relaxed) - 1;
-        if (left < 0) {
-            if (-left >= failures_planned.load(std::memory_order_relaxed)) fail_allocations_after(0, 0);
-            return nullptr;
-        }
-    }
-    void* block = std::malloc(size);
+namespace {
+/// Counts the request; true: it shall fail.
+bool planned_failure() {
+    if (failures_planned.load(std::memory_order_relaxed) == 0) return false;
+    const std::int64_t left = until_failure.fetch_sub(1, std::memory_order_relaxed) - 1;
+    if (left >= 0) return false;
+    if (-left >= failures_planned.load(std::memory_order_relaxed)) fail_allocations_after(0, 0);
+    return true;
+}
+
+void* counted(void* block) {
     if (block != nullptr) allocations.fetch_add(1, std::memory_order_relaxed);
     return block;
 }
+}  // namespace
+
+void* allocate(std::size_t size) { return planned_failure() ? nullptr : counted(std::malloc(size)); }
+
+void* allocate_zeroed(std::size_t size) { return planned_failure() ? nullptr : counted(std::calloc(1, size)); }
 
 void release(void* block) {
     if (block == nullptr) return;

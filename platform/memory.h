@@ -13,6 +13,8 @@ namespace pollard {
 
 /// Null when there is none. Aligned for any ordinary type.
 void* allocate(std::size_t size);
+/// The same, all zero; of a large block only the pages that are touched exist. calloc(3).
+void* allocate_zeroed(std::size_t size);
 void release(void* block);
 
 struct MemoryCounters {

@@ -58,8 +58,8 @@ Error Operation::error() const {
     return error_of(call_of(kind), answer).on_descriptor(static_cast<std::int64_t>(handle));
 }
 
-AcceptOperation::~AcceptOperation() {
-    if (state == OperationState::answered && !failed()) port->discard(static_cast<Handle>(answer));
+void AcceptOperation::drop_result() {
+    if (!failed()) port->discard(static_cast<Handle>(answer));
 }
 
 Result<void> ConnectOperation::result() {

@@ -10,7 +10,7 @@
 //              start = true (the answer is there at once; `completed` is not called)
 //           +-----------------------------------------------------------+
 //           |                                                           v
-//        [idle] --start = false--> [armed] --news--> [due] --its turn--> [answered] --result()--> [idle]
+//        [idle] --start = false--> [armed] --news--> [due] --its turn--> [answered]
 //                                   ^   |              |      calls completed(operation)
 //                                   |   +--cancel------+
 //                                   +---would block after all (attempt adapter)
@@ -51,25 +51,39 @@ enum class OperationKind : std::uint8_t {
 };
 const char* describe(OperationKind kind);
 
+/// The side of a handle that an operation uses; one operation a side at a time.
+enum class Direction : std::uint8_t { read, write };
+constexpr Direction direction_of(OperationKind kind) {
+    return kind == OperationKind::send || kind == OperationKind::send_all || kind == OperationKind::connect ||
+                   kind == OperationKind::writable
+               ? Direction::write
+               : Direction::read;
+}
+
 enum class OperationState : std::uint8_t { idle, armed, due, answered };
 
 struct Operation : Work {
-    void (*completed)(Operation*) = nullptr;
-    Handle handle = no_handle;
+    void (*completed)(Operation*);
+    Handle handle;
     OperationKind kind;
+    Direction direction;
     OperationState state = OperationState::idle;
     bool cancel_requested = false;
-    CompletionPort* port = nullptr;  // set by start
+    CompletionPort* port;  // set by start
     union {
-        std::byte* data = nullptr;  // recv, send: the buffer (sent ones are not written to)
-        const Address* peer;        // connect: the address; accept: null
+        std::byte* data;      // recv, send: the buffer (sent ones are not written to)
+        const Address* peer;  // connect: the address
     };
     union {
-        std::size_t size = 0;  // before the answer: bytes asked for, or still to send
+        std::size_t size;      // before the answer: bytes asked for, or still to send; connect: whether it has begun
         std::intptr_t answer;  // after it: what the door returned (>= 0, or minus an errno)
     };
 
-    Operation(OperationKind which, Handle on) : Work(nullptr), handle(on), kind(which) {}
+    /// What `start` and the derived constructors write is left unwritten: an echo makes two of these.
+    Operation(OperationKind which, Handle on)
+        : Work(unset), handle(on), kind(which), direction(direction_of(which)) {
+        next = nullptr;
+    }
     Operation(const Operation&) = delete;
     Operation& operator=(const Operation&) = delete;
 
@@ -96,11 +110,10 @@ template <class R> std::span<const std::byte> readable_bytes(R&& range) {
 
 struct AcceptOperation : Operation {
     explicit AcceptOperation(Handle listener) : Operation(OperationKind::accept, listener) {}
-    /// A connection that nobody took is closed.
-    ~AcceptOperation();
+    /// Instead of result(): a connection that nobody wants is closed.
+    void drop_result();
     /// The new connection: non-blocking, opened on the port as a stream; the caller owns it.
     Result<Handle> result() {
-        state = OperationState::idle;
         if (failed()) return error();
         return static_cast<Handle>(answer);
     }
@@ -110,6 +123,7 @@ struct ConnectOperation : Operation {
     /// `address` must stay where it is until completion.
     ConnectOperation(Handle on, const Address& address) : Operation(OperationKind::connect, on) {
         peer = &address;
+        size = 0;
     }
     Result<void> result();
 };
@@ -128,14 +142,13 @@ struct RecvOperation : Operation {
 
 struct BorrowedRecvOperation : Operation {
     explicit BorrowedRecvOperation(Handle on) : Operation(OperationKind::recv_borrowed, on) {}
-    /// A buffer that nobody took goes back.
-    ~BorrowedRecvOperation() {
-        if (state == OperationState::answered && !failed()) BufferPool::give_back(data);
+    /// Instead of result(): the buffer goes back.
+    void drop_result() {
+        if (!failed()) BufferPool::give_back(data);
     }
     /// An empty lease: the peer has closed its side. `data` is the lease's buffer and belongs to this
     /// operation until result() hands it over.
     Result<Lease> result() {
-        state = OperationState::idle;
         if (failed()) return error();
         return Lease(data, static_cast<std::size_t>(answer));
     }

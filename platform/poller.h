@@ -14,7 +14,7 @@
 //      ... wait() -> Event{token, readable|writable|...}
 //      remove(handle)               before the handle is closed, always
 //
-// epoll and kqueue register both directions at `add`, edge-triggered, and `arm` costs no call. poll(2) sets a
+// epoll and kqueue register both directions at `add`, edge-triggered, and have no `arm` to call. poll(2) sets a
 // bit and an event clears it. A wait after `arm` may report directions nobody armed; that is legal too.
 //
 // Thread rule: all functions on the owner's thread, except `wake`, which may be called from any thread and
@@ -28,14 +28,13 @@
 #include <span>
 
 #include "platform/handle.h"
+#include "platform/operation.h"
 #include "platform/result.h"
 
 namespace pollard {
 
 struct Kernel;
 struct Poller;
-
-enum class Direction : std::uint8_t { read, write };
 
 /// Names a registration. The generation tells a reused descriptor number from its former owner, so that an
 /// event fetched in one batch cannot hit a stranger.
@@ -45,15 +44,25 @@ struct Token {
     bool operator==(const Token&) const = default;
 };
 
+/// What has happened on a registration: bits of Event::what. The first five have the numbers that poll(2) and
+/// epoll(7) gave them long ago, so that those two need no translation.
+enum class EventBits : std::uint32_t {
+    readable = 0x01,
+    urgent = 0x02,  // out-of-band data is there (TCP's urgent mark)
+    writable = 0x04,
+    error = 0x08,
+    hang_up = 0x10,  // the peer has closed its sending side, or both: behind the data comes the end or an error
+};
+constexpr EventBits operator|(EventBits a, EventBits b) {
+    return static_cast<EventBits>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
+constexpr bool any(EventBits what, EventBits of_these) {
+    return (static_cast<std::uint32_t>(what) & static_cast<std::uint32_t>(of_these)) != 0;
+}
+
 struct Event {
     Token token;
-    bool readable = false;
-    bool writable = false;
-    /// The peer has closed its sending side, or both: a recv will find the end or an error after the data.
-    bool hang_up = false;
-    bool error = false;
-    /// Out-of-band data is there (TCP's urgent mark).
-    bool urgent = false;
+    EventBits what;
 };
 
 struct PollerType {
@@ -61,6 +70,7 @@ struct PollerType {
     /// Errors: out_of_memory; descriptors_exhausted; not_supported for a kind of handle this kernel cannot
     /// watch (a regular file on epoll); invalid_argument when it is registered already.
     Result<void> (*add)(Poller&, Token token);
+    /// Null where the kernel keeps both directions armed by itself (edge-triggered registrations).
     Result<void> (*arm)(Poller&, Token token, Direction direction);
     /// Also for a handle whose registration is gone: then not_found.
     Result<void> (*remove)(Poller&, Token token);
@@ -79,7 +89,9 @@ struct Poller {
     Kernel* kernel = nullptr;
 
     Result<void> add(Token token) { return type->add(*this, token); }
-    Result<void> arm(Token token, Direction direction) { return type->arm(*this, token, direction); }
+    Result<void> arm(Token token, Direction direction) {
+        return type->arm != nullptr ? type->arm(*this, token, direction) : Result<void>();
+    }
     Result<void> remove(Token token) { return type->remove(*this, token); }
     Result<std::size_t> wait(std::span<Event> events, std::int64_t timeout_ns) {
         return type->wait(*this, events, timeout_ns);

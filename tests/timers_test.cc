@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -70,12 +71,11 @@ protected:
     std::vector<std::unique_ptr<NamedTimer>> owned_;
 };
 
-TEST_F(TimersTest, ATimerIsAsLargeAsItsLinksItsTypeAndItsDeadline) {
-    EXPECT_EQ(sizeof(Timer), 3 * sizeof(void*) + sizeof(std::int64_t));
-}
+TEST_F(TimersTest, ATimerTakesThirtyTwoBytesAtTheMost) { EXPECT_LE(sizeof(Timer), 32u); }
 
 TEST_F(TimersTest, ATimerFiresAtItsDeadlineAndNotANanosecondEarlier) {
-    for (const std::int64_t deadline_ns : {1L, 63L, 64L, 999'999L, 1'048'576L, 5 * second_ns, 7 * hour_ns}) {
+    const std::int64_t deadlines_ns[] = {1, 63, 64, 999'999, 1'048'576, 5 * second_ns, 7 * hour_ns};
+    for (const std::int64_t deadline_ns : deadlines_ns) {
         Timers timers;
         set("timer", deadline_ns, timers);
         EXPECT_EQ(turn(deadline_ns - 1, timers), Names{}) << deadline_ns;
@@ -408,7 +408,7 @@ TEST_F(TimersTest, TimeLimitsThatAreAlwaysCancelledInTimeSeldomWakeTheLoop) {
     EXPECT_LT(wakes, 100);
 }
 
-// ------------------------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------------------
 // The comparison with a model.
 
 /// Knows its number, and does nothing.
@@ -492,7 +492,7 @@ private:
         if (dice == 0) return earlier(random_distance());
         if (dice == 1) return now_ns_;
         if (dice == 2 && !model_.empty())
-            return std::next(model_.begin(), static_cast<long>(below(model_.size())))->first;
+            return std::next(model_.begin(), static_cast<std::ptrdiff_t>(below(model_.size())))->first;
         return later(random_distance());
     }
 

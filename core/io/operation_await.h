@@ -24,7 +24,7 @@
 namespace pollard {
 
 template <class Op> struct [[nodiscard]] OperationAwait : Op {
-    Frame* waiter = nullptr;
+    Frame* waiter;
 
     /// `on` must be what the rest of the operation's constructor says, opened on `through`.
     template <class... Arguments>
@@ -33,15 +33,13 @@ template <class Op> struct [[nodiscard]] OperationAwait : Op {
         this->port = through;
         this->completed = on_completed;
     }
-    ~OperationAwait() {
-        POLLARD_REQUIRE(this->state != OperationState::armed && this->state != OperationState::due,
-                        "destroyed while the kernel works on it: cancel, let the loop turn, then destroy");
-    }
-
     bool start(Frame& frame_waiting) {
         waiter = &frame_waiting;
-        tell_await(frame_waiting);
-        if (!this->port->start(*this)) return false;
+        if (current_observer != nullptr) [[unlikely]] tell_await(frame_waiting);
+        if (!this->port->start(*this)) {
+            frame_waiting.since_turn = current_scheduler->turn_count;
+            return false;
+        }
         Scheduler& scheduler = *current_scheduler;
         if (--scheduler.inline_left != 0) [[likely]]
             return true;
@@ -57,6 +55,12 @@ template <class Op> struct [[nodiscard]] OperationAwait : Op {
         return CancelOutcome::open;
     }
 
+    /// The frame goes without its result: an accepted connection is closed, a borrowed buffer given back.
+    void abandon() {
+        POLLARD_REQUIRE(this->state != OperationState::armed && this->state != OperationState::due,
+                        "destroyed while the kernel works on it: cancel, let the loop turn, then destroy");
+        if constexpr (requires(Op& operation) { operation.drop_result(); }) this->drop_result();
+    }
     void describe(Text& text) const {
         text.add("%s on fd %lld", pollard::describe(this->kind), static_cast<long long>(this->handle));
     }
@@ -69,7 +73,7 @@ private:
         go_on(self->waiter);
     }
     /// The request has been delivered if the cancellation won; otherwise it stays for the task's next await.
-    static void settle_cancel(OperationAwait& self) {
+    [[gnu::cold, gnu::noinline]] static void settle_cancel(OperationAwait& self) {
         if (!self.failed() || self.error().kind != ErrorKind::cancelled) return;
         if (TaskState* task = task_of(*self.waiter)) task->clear_pending_cancel();
     }

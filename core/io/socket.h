@@ -115,6 +115,7 @@ public:
     Result<Socket> result();
     bool failed() const { return open_error_.kind != ErrorKind::none || operation_.failed(); }
     CancelOutcome cancel() { return operation_.cancel(); }
+    void abandon() { operation_.abandon(); }
     void describe(Text& text) const { text.add("a connection to %s", pollard::describe(address_).c_str()); }
 
 private:

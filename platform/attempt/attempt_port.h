@@ -25,7 +25,7 @@
 // then there may be something behind the short read (the end of the stream, the bytes after the urgent one,
 // the next datagram) for which no new event will come, so it asks until would-block.
 //
-// Read next: attempt_port.cc (parking), attempts.cc (the calls).
+// Read next: attempt_port.cc (parking), attempts.h (the calls).
 #pragma once
 
 #include "platform/completion_port.h"

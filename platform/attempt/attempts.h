@@ -1,35 +1,148 @@
-// One attempt at an operation: the system call itself, and what its answer means.
+// Attempts: the calls that operations are made of.
+//
+// Each function here makes one kind of operation's call, again after an interruption by a signal, until it has an
+// answer or the kernel says that it would block. Nothing here knows of parking.
+//
+// They are inline because attempt_port.cc builds one start and one retry around each, with nothing in between.
 #pragma once
 
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <cstdint>
 
+#include "platform/address.h"
 #include "platform/completion_port.h"
+#include "platform/kernel.h"
 #include "platform/operation.h"
-#include "platform/poller.h"
 
-namespace pollard {
+namespace pollard::attempts {
 
-enum class AttemptOutcome : std::uint8_t {
+enum class Outcome : std::uint8_t {
     answered,          // operation.answer is set
+    answered_drained,  // the same, and a further call on this direction would block until the next event
     would_block,       // ask the poller
     waits_for_buffer,  // the operation stands in the pool's line
 };
+using enum Outcome;
 
-struct Attempt {
-    AttemptOutcome outcome;
-    /// The direction has nothing more now: a further call would block until the next event.
-    bool drained = false;
-};
-
-constexpr Direction direction_of(OperationKind kind) {
-    return kind == OperationKind::send || kind == OperationKind::send_all || kind == OperationKind::connect ||
-                   kind == OperationKind::writable
-               ? Direction::write
-               : Direction::read;
+inline Outcome answer_with(Operation& operation, std::intptr_t answer) {
+    operation.answer = answer;
+    return answered;
 }
 
-/// Makes the call, again after an interruption by a signal. `short_means_empty`: a short receive proves that
-/// nothing is left.
-Attempt attempt(CompletionPort& port, Operation& operation, bool short_means_empty);
+/// True for the answers after which the same call is simply made again: a signal came; or, when accepting,
+/// the connection in question was reset while it stood in the queue (accept(2) lists these network errors).
+inline bool try_again(std::intptr_t answer) { return answer == -EINTR; }
+inline bool accept_next(std::intptr_t answer) {
+    return answer == -EINTR || answer == -ECONNABORTED || answer == -EPROTO;
+}
 
-}  // namespace pollard
+inline Outcome receive(CompletionPort& port, Operation& operation, std::byte* data, std::size_t size,
+                       bool short_means_empty) {
+    Kernel& kernel = *port.kernel;
+    std::intptr_t received;
+    do received = kernel.recv(kernel, operation.handle, data, size, 0);
+    while (try_again(received));
+    if (received == -EAGAIN) return would_block;
+    operation.answer = received;
+    const bool drained = short_means_empty && received > 0 && static_cast<std::size_t>(received) < size;
+    return drained ? answered_drained : answered;
+}
+
+/// `short_means_empty`: a short receive proves that nothing is left.
+inline Outcome recv(CompletionPort& port, Operation& operation, bool short_means_empty) {
+    return receive(port, operation, operation.data, operation.size, short_means_empty);
+}
+
+inline Outcome recv_borrowed(CompletionPort& port, Operation& operation, bool short_means_empty) {
+    std::byte* buffer = port.buffers.take();
+    if (buffer == nullptr) [[unlikely]] {
+        if (!port.buffers.exhausted()) return answer_with(operation, -ENOMEM);
+        port.buffers.waiting.push_back(operation);
+        return waits_for_buffer;
+    }
+    const Outcome outcome =
+        receive(port, operation, buffer, BufferPool::buffer_size, short_means_empty);
+    if (outcome == would_block || operation.failed())
+        BufferPool::give_back(buffer);
+    else
+        operation.data = buffer;
+    return outcome;
+}
+
+inline Outcome send(CompletionPort& port, Operation& operation, bool) {
+    Kernel& kernel = *port.kernel;
+    std::intptr_t answer;
+    do answer = kernel.send(kernel, operation.handle, operation.data, operation.size, MSG_NOSIGNAL);
+    while (try_again(answer));
+    if (answer == -EAGAIN) return would_block;
+    return answer_with(operation, answer);
+}
+
+inline Outcome send_all(CompletionPort& port, Operation& operation, bool) {
+    Kernel& kernel = *port.kernel;
+    for (;;) {
+        const std::intptr_t sent =
+            kernel.send(kernel, operation.handle, operation.data, operation.size, MSG_NOSIGNAL);
+        if (try_again(sent)) continue;
+        if (sent == -EAGAIN) return would_block;
+        if (sent < 0) return answer_with(operation, sent);
+        operation.data += sent;
+        operation.size -= static_cast<std::size_t>(sent);
+        if (operation.size == 0) return answer_with(operation, 0);
+    }
+}
+
+inline Outcome accept(CompletionPort& port, Operation& operation, bool) {
+    Kernel& kernel = *port.kernel;
+    std::intptr_t answer;
+    do answer = kernel.accept(kernel, operation.handle, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (accept_next(answer));
+    if (answer == -EAGAIN) return would_block;
+    return answer_with(operation, answer);
+}
+
+/// Is the connection that was begun there? connect(2): SO_ERROR tells a failure, but 0 may also mean that it
+/// is still going on (an event can be spurious), and getpeername(2) tells those two apart.
+inline Outcome finish_connect(Kernel& kernel, Operation& operation) {
+    int error = 0;
+    unsigned length = sizeof error;
+    std::intptr_t answer = kernel.getsockopt(kernel, operation.handle, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (answer < 0) return answer_with(operation, answer);
+    if (error != 0) return answer_with(operation, -error);
+    Address peer;
+    peer.length = sizeof peer.bytes;
+    answer = kernel.getpeername(kernel, operation.handle, peer.raw(), &peer.length);
+    if (answer == -ENOTCONN) return would_block;
+    return answer_with(operation, answer < 0 ? answer : 0);
+}
+
+/// `size` says whether the connection has been begun.
+inline Outcome connect(CompletionPort& port, Operation& operation, bool) {
+    Kernel& kernel = *port.kernel;
+    if (operation.size != 0) return finish_connect(kernel, operation);
+    const Address& address = *operation.peer;
+    const std::intptr_t answer = kernel.connect(kernel, operation.handle, address.raw(), address.length);
+    if (answer != -EINPROGRESS && answer != -EINTR) return answer_with(operation, answer);
+    // Interrupted or not, it goes on by itself; calling connect again would say EALREADY.
+    operation.size = 1;
+    return would_block;
+}
+
+inline Outcome poll(CompletionPort& port, Operation& operation, short events) {
+    Kernel& kernel = *port.kernel;
+    pollfd descriptor = {.fd = operation.handle, .events = events, .revents = 0};
+    std::intptr_t answer;
+    do answer = kernel.poll(kernel, &descriptor, 1, 0);
+    while (try_again(answer));
+    if (answer == 0) return would_block;
+    if (answer > 0 && (descriptor.revents & POLLNVAL) != 0) answer = -EBADF;
+    return answer_with(operation, answer < 0 ? answer : 0);
+}
+
+inline Outcome readable(CompletionPort& port, Operation& operation, bool) { return poll(port, operation, POLLIN); }
+inline Outcome writable(CompletionPort& port, Operation& operation, bool) { return poll(port, operation, POLLOUT); }
+
+}  // namespace pollard::attempts

@@ -82,8 +82,6 @@ Result<void> add(Poller& base, Token token) {
     return register_handle(self_of(base), token, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET);
 }
 
-Result<void> arm(Poller&, Token, Direction) { return {}; }
-
 Result<void> remove(Poller& base, Token token) {
     EpollPoller& poller = self_of(base);
     // The event argument is not used, but kernels before 2.6.9 wanted one.
@@ -94,13 +92,14 @@ Result<void> remove(Poller& base, Token token) {
     return error_of(Call::epoll_ctl, result).on_descriptor(token.handle);
 }
 
-Event translate(const epoll_event& raw) {
-    return {.token = unpack(raw.data.u64),
-            .readable = (raw.events & EPOLLIN) != 0,
-            .writable = (raw.events & EPOLLOUT) != 0,
-            .hang_up = (raw.events & (EPOLLRDHUP | EPOLLHUP)) != 0,
-            .error = (raw.events & EPOLLERR) != 0,
-            .urgent = (raw.events & EPOLLPRI) != 0};
+constexpr std::uint32_t same_bits = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLERR | EPOLLHUP;
+static_assert(EPOLLIN == 0x01 && EPOLLPRI == 0x02 && EPOLLOUT == 0x04 && EPOLLERR == 0x08 && EPOLLHUP == 0x10);
+// The peer's half close has its own bit far up; here it is a hang-up.
+constexpr int half_close_shift = 9;
+static_assert(EPOLLRDHUP >> half_close_shift == EPOLLHUP);
+
+EventBits translate(std::uint32_t raw) {
+    return static_cast<EventBits>((raw & same_bits) | (raw & EPOLLRDHUP) >> half_close_shift);
 }
 
 // STOP: wait
@@ -113,16 +112,17 @@ Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t tim
     // A signal came: to the caller that is a wait without events; it looks at its clock again and comes back.
     if (count == -EINTR) return std::size_t{0};
     if (count < 0) return error_of(Call::epoll_wait, count).on_descriptor(poller.set);
-    std::size_t stored = 0;
-    for (std::intptr_t i = 0; i < count; ++i) {
-        events[stored] = translate(poller.raw[i]);
-        // An exchange and not a store: what a waker did before it found the flag set is visible after this.
-        if (events[stored].token.handle == poller.wake_event)
-            poller.wake_pending.exchange(false);
-        else
+    Event* stored = events.data();
+    for (const epoll_event& raw : std::span(poller.raw, static_cast<std::size_t>(count))) {
+        *stored = {unpack(raw.data.u64), translate(raw.events)};
+        if (stored->token.handle != poller.wake_event) [[likely]] {
             ++stored;
+            continue;
+        }
+        // An exchange and not a store: what a waker did before it found the flag set is visible after this.
+        poller.wake_pending.exchange(false);
     }
-    return stored;
+    return static_cast<std::size_t>(stored - events.data());
 }
 
 void wake(Poller& base) {
@@ -142,7 +142,7 @@ void close(Poller& base) {
 }
 
 constexpr PollerType epoll_poller_type = {
-    .name = "epoll", .add = add, .arm = arm, .remove = remove, .wait = wait, .wake = wake, .close = close};
+    .name = "epoll", .add = add, .arm = nullptr, .remove = remove, .wait = wait, .wake = wake, .close = close};
 
 }  // namespace
 

@@ -12,14 +12,8 @@
 
 namespace pollard {
 
+namespace simulated::completion_port {
 namespace {
-
-using simulated::find_socket;
-using simulated::find_watcher;
-using simulated::List;
-using simulated::Socket;
-using simulated::WaitEnd;
-using simulated::Watcher;
 
 struct NewsNode : Link {};
 struct MemberNode : Link {};
@@ -46,7 +40,7 @@ struct SimulatedPort : CompletionPort {
     explicit SimulatedPort(SimulatedKernel& on) : simulated(on) {}
 
     SimulatedKernel& simulated;
-    simulated::WakeSignal signal;
+    WakeSignal signal;
     List<OpenHandle, NewsNode> news;  // something may be able to go on
     List<OpenHandle, MemberNode> members;
     void (*cleanup)(void*) = nullptr;
@@ -97,10 +91,8 @@ Result<void> open(CompletionPort& base, Handle handle, HandleKind kind) {
     return {};
 }
 
-Operation*& slot_of(OpenHandle& handle, OperationKind kind) {
-    const bool writes = kind == OperationKind::send || kind == OperationKind::send_all ||
-                        kind == OperationKind::connect || kind == OperationKind::writable;
-    return writes ? handle.writing : handle.reading;
+Operation*& slot_of(OpenHandle& handle, const Operation& operation) {
+    return operation.direction == Direction::write ? handle.writing : handle.reading;
 }
 
 // --- answers ---
@@ -122,7 +114,7 @@ void deliver(Work* work) {
     auto& operation = *static_cast<Operation*>(work);
     if (operation.kind != OperationKind::close) {
         OpenHandle& handle = *find(self_of(*operation.port), operation.handle);
-        slot_of(handle, operation.kind) = nullptr;
+        slot_of(handle, operation) = nullptr;
         if (handle.ending()) has_news(handle);
     }
     tell_completed(operation);
@@ -159,7 +151,7 @@ std::intptr_t adopt_accepted(SimulatedPort& port, const OpenHandle& listener, st
 
 std::optional<std::intptr_t> try_now(OpenHandle& handle, Operation& operation) {
     SimulatedPort& port = handle.port;
-    const auto answer = simulated::try_operation(port.simulated, handle.socket, operation, port.buffers);
+    const auto answer = try_operation(port.simulated, handle.socket, operation, port.buffers);
     if (operation.kind == OperationKind::accept && answer && *answer >= 0)
         return adopt_accepted(port, handle, *answer);
     return answer;
@@ -262,7 +254,7 @@ bool start(CompletionPort& base, Operation& operation) {
     OpenHandle* handle = find(port, operation.handle);
     if (handle == nullptr || handle->ending()) return answer_inline(port, operation, -EBADF);
     if (operation.kind == OperationKind::close) return start_close(*handle, operation);
-    Operation*& slot = slot_of(*handle, operation.kind);
+    Operation*& slot = slot_of(*handle, operation);
     if (slot != nullptr) return answer_inline(port, operation, -EBUSY);
     operation.state = OperationState::armed;
     if (port.simulated.chance(port.simulated.faults.finish_inline))
@@ -282,7 +274,7 @@ void cancel(CompletionPort& base, Operation& operation) {
     operation.cancel_requested = true;
     OpenHandle* handle = find(self_of(base), operation.handle);
     if (handle == nullptr || operation.kind == OperationKind::close) return;
-    if (slot_of(*handle, operation.kind) == &operation) request_cancel(*handle, &operation);
+    if (slot_of(*handle, operation) == &operation) request_cancel(*handle, &operation);
 }
 
 bool start_close(OpenHandle& handle, Operation& operation) {
@@ -317,8 +309,8 @@ Result<void> wait(CompletionPort& base, std::int64_t timeout_ns, WorkList& ready
     const std::intptr_t answer = end == WaitEnd::deadlock      ? -EDEADLK
                                  : end == WaitEnd::interrupted ? -EINTR
                                                                : static_cast<std::intptr_t>(count);
-    simulated::note_wait(kernel, began_ns, timeout_ns, 0, answer);
-    if (end == WaitEnd::deadlock) return simulated::deadlock_error();
+    note_wait(kernel, began_ns, timeout_ns, 0, answer);
+    if (end == WaitEnd::deadlock) return deadlock_error();
     return {};
 }
 
@@ -354,13 +346,14 @@ constexpr CompletionPortType port_type = {
 };
 
 }  // namespace
+}  // namespace simulated::completion_port
 
 Result<CompletionPort*> open_simulated_completion_port(SimulatedKernel& kernel, Kernel& door,
                                                        void (*cleanup)(void* context), void* context) {
-    void* block = allocate(sizeof(SimulatedPort));
+    void* block = allocate(sizeof(simulated::completion_port::SimulatedPort));
     if (block == nullptr) return Error(ErrorKind::out_of_memory, Call::open);
-    auto* port = new (block) SimulatedPort(kernel);
-    port->type = &port_type;
+    auto* port = new (block) simulated::completion_port::SimulatedPort(kernel);
+    port->type = &simulated::completion_port::port_type;
     port->kernel = &door;
     port->cleanup = cleanup;
     port->cleanup_context = context;

@@ -9,15 +9,8 @@
 
 namespace pollard {
 
+namespace simulated::poller {
 namespace {
-
-using simulated::find_socket;
-using simulated::List;
-using simulated::note_wait;
-using simulated::Readiness;
-using simulated::Socket;
-using simulated::WaitEnd;
-using simulated::Watcher;
 
 struct NewsNode : Link {};
 struct MemberNode : Link {};
@@ -29,15 +22,14 @@ struct Registration : Watcher, NewsNode, MemberNode {
     SimulatedPoller& poller;
     Socket& socket;
     Token token;
-    bool spurious_read = false;
-    bool spurious_write = false;
+    EventBits spurious{};  // by chance; reported once
 };
 
 struct SimulatedPoller : Poller {
     explicit SimulatedPoller(SimulatedKernel& on) : simulated(on) {}
 
     SimulatedKernel& simulated;
-    simulated::WakeSignal signal;
+    WakeSignal signal;
     List<Registration, NewsNode> news;
     List<Registration, MemberNode> members;
 };
@@ -98,9 +90,9 @@ Result<void> arm(Poller& base, Token token, Direction direction) {
     Registration* registration = find_registration(poller, token);
     if (registration == nullptr) return error_on(Call::start, -ENOENT, token);
     if (poller.simulated.chance(poller.simulated.faults.spurious_readiness))
-        (direction == Direction::read ? registration->spurious_read : registration->spurious_write) = true;
-    if (registration->spurious_read || registration->spurious_write ||
-        direction_ready(readiness(registration->socket), direction))
+        registration->spurious = registration->spurious |
+                                 (direction == Direction::read ? EventBits::readable : EventBits::writable);
+    if (registration->spurious != EventBits{} || direction_ready(readiness(registration->socket), direction))
         has_news(*registration);
     return {};
 }
@@ -113,13 +105,14 @@ Result<void> remove(Poller& base, Token token) {
 }
 
 /// What is true of it now; nothing may be.
-Event event_of(Registration& registration) {
+EventBits take_events(Registration& registration) {
     const Readiness ready = readiness(registration.socket);
-    return {.token = registration.token,
-            .readable = ready.readable || std::exchange(registration.spurious_read, false),
-            .writable = ready.writable || std::exchange(registration.spurious_write, false),
-            .hang_up = ready.hang_up || ready.read_closed,
-            .error = ready.error};
+    EventBits what = std::exchange(registration.spurious, EventBits{});
+    if (ready.readable) what = what | EventBits::readable;
+    if (ready.writable) what = what | EventBits::writable;
+    if (ready.hang_up || ready.read_closed) what = what | EventBits::hang_up;
+    if (ready.error) what = what | EventBits::error;
+    return what;
 }
 
 void shuffle(SimulatedKernel& kernel, std::span<Event> events) {
@@ -137,9 +130,8 @@ struct Batch {
         while (batch.count < batch.events.size()) {
             Registration* registration = batch.poller.news.pop_front();
             if (registration == nullptr) break;
-            const Event event = event_of(*registration);
-            if (event.readable || event.writable || event.hang_up || event.error)
-                batch.events[batch.count++] = event;
+            if (const EventBits what = take_events(*registration); what != EventBits{})
+                batch.events[batch.count++] = {registration->token, what};
         }
         return batch.count > 0;
     }
@@ -155,13 +147,13 @@ Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t tim
     if (kernel.chance(kernel.faults.out_of_order_events)) shuffle(kernel, found);
     for (const Event& event : found) {
         kernel.digest.add(event.token.handle);
-        kernel.digest.add(event.readable | event.writable << 1 | event.hang_up << 2 | event.error << 3);
+        kernel.digest.add(static_cast<std::int64_t>(event.what));
     }
     const std::intptr_t answer = end == WaitEnd::deadlock      ? -EDEADLK
                                  : end == WaitEnd::interrupted ? -EINTR
                                                                : static_cast<std::intptr_t>(batch.count);
     note_wait(kernel, began_ns, timeout_ns, events.size(), answer);
-    if (end == WaitEnd::deadlock) return simulated::deadlock_error();
+    if (end == WaitEnd::deadlock) return deadlock_error();
     return batch.count;
 }
 
@@ -186,12 +178,13 @@ constexpr PollerType poller_type = {
 };
 
 }  // namespace
+}  // namespace simulated::poller
 
 Result<Poller*> open_simulated_poller(SimulatedKernel& kernel, Kernel& door) {
-    void* block = allocate(sizeof(SimulatedPoller));
+    void* block = allocate(sizeof(simulated::poller::SimulatedPoller));
     if (block == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate);
-    auto* poller = new (block) SimulatedPoller(kernel);
-    poller->type = &poller_type;
+    auto* poller = new (block) simulated::poller::SimulatedPoller(kernel);
+    poller->type = &simulated::poller::poller_type;
     poller->kernel = &door;
     ++kernel.open_ports;
     return poller;

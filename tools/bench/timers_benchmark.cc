@@ -17,8 +17,8 @@
 // the call is most of what is seen, and the ratio says little about timers.
 //
 // What the timers do is count. Their memory is the program's in both libraries: 32 bytes a timer with
-// Pollard, 56 with libev, which has 16 more of its own in the heap. Both are as they are after the first
-// round: libev's heap has grown to its full size before (the first round is not counted).
+// Pollard, 48 with libev, which has 16 more of its own in the heap. The first round is not counted, so that
+// all memory has been touched and libev's heap has grown to its full size.
 //
 // Without libev (HAVE_LIBEV is not defined) only Pollard's figures are printed.
 #include <sys/syscall.h>

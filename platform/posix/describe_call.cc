@@ -1,0 +1,296 @@
+// The names of flags, and how each call of the door is written.
+//
+// `KernelCall::argument` holds the arguments that are neither the first descriptor, nor a pointer, nor a
+// size, in their order; platform/posix/interposed_kernel.cc puts them there.
+#include "platform/posix/describe_call.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <span>
+
+#include "platform/address.h"
+
+namespace pollard {
+
+namespace {
+
+// --- flags ---
+
+struct Name {
+    std::int64_t value;
+    const char* name;
+};
+
+constexpr Name socket_flags[] = {{SOCK_NONBLOCK, "NONBLOCK"}, {SOCK_CLOEXEC, "CLOEXEC"}};
+constexpr Name message_flags[] = {
+    {MSG_NOSIGNAL, "NOSIGNAL"}, {MSG_OOB, "OOB"}, {MSG_PEEK, "PEEK"}, {MSG_DONTWAIT, "DONTWAIT"}};
+constexpr Name eventfd_flags[] = {{EFD_NONBLOCK, "NONBLOCK"}, {EFD_CLOEXEC, "CLOEXEC"}};
+constexpr Name epoll_flags[] = {{EPOLL_CLOEXEC, "CLOEXEC"}};
+constexpr Name epoll_events[] = {{EPOLLIN, "IN"},         {EPOLLOUT, "OUT"},
+                                 {EPOLLRDHUP, "RDHUP"},   {EPOLLPRI, "PRI"},
+                                 {EPOLLHUP, "HUP"},       {EPOLLERR, "ERR"},
+                                 {EPOLLONESHOT, "ONESHOT"}, {std::int64_t{1} << 31, "ET"}};
+constexpr Name poll_events[] = {{POLLIN, "IN"},   {POLLOUT, "OUT"}, {POLLPRI, "PRI"},
+                                {POLLHUP, "HUP"}, {POLLERR, "ERR"}, {POLLNVAL, "NVAL"}};
+
+constexpr Name families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
+constexpr Name epoll_changes[] = {{EPOLL_CTL_ADD, "ADD"}, {EPOLL_CTL_MOD, "MOD"}, {EPOLL_CTL_DEL, "DEL"}};
+constexpr Name directions[] = {{SHUT_RD, "RD"}, {SHUT_WR, "WR"}, {SHUT_RDWR, "RDWR"}};
+constexpr Name socket_options[] = {
+    {SO_ERROR, "SO_ERROR"},   {SO_REUSEADDR, "SO_REUSEADDR"}, {SO_REUSEPORT, "SO_REUSEPORT"},
+    {SO_SNDBUF, "SO_SNDBUF"}, {SO_RCVBUF, "SO_RCVBUF"},       {SO_LINGER, "SO_LINGER"}};
+
+/// "IN|OUT"; bits without a name as one number; "0" for none.
+void add_flags(Text& text, std::int64_t bits, std::span<const Name> names) {
+    const std::size_t before = text.size;
+    for (const Name& flag : names) {
+        if ((bits & flag.value) == 0) continue;
+        text.add("%s%s", text.size == before ? "" : "|", flag.name);
+        bits &= ~flag.value;
+    }
+    if (bits == 0 && text.size == before)
+        text.add("0");
+    else if (bits != 0)
+        text.add("%s0x%llx", text.size == before ? "" : "|", static_cast<unsigned long long>(bits));
+}
+
+/// The one name of a value, or its number.
+void add_name(Text& text, std::int64_t value, std::span<const Name> names) {
+    for (const Name& each : names)
+        if (each.value == value) {
+            text.add("%s", each.name);
+            return;
+        }
+    text.add("%lld", static_cast<long long>(value));
+}
+
+// --- arguments ---
+
+template <class T> T copy_of(const void* bytes) {
+    T value;
+    std::memcpy(&value, bytes, sizeof value);
+    return value;
+}
+
+Text describe_address(const void* bytes, std::size_t length) {
+    Address address;
+    if (bytes == nullptr || length > sizeof address.bytes) return Text().add("?");
+    std::memcpy(address.bytes, bytes, length);
+    address.length = static_cast<unsigned>(length);
+    return describe(address);
+}
+
+/// Of an address that the kernel has written: its length is known by its family. A Unix path is left out.
+Text describe_answered_address(const void* bytes) {
+    switch (copy_of<sa_family_t>(bytes)) {
+        case AF_INET:
+            return describe_address(bytes, sizeof(sockaddr_in));
+        case AF_INET6:
+            return describe_address(bytes, sizeof(sockaddr_in6));
+        default:
+            return {};
+    }
+}
+
+void add_option(Text& text, const KernelCall& call) {
+    const std::int64_t level = call.argument[0];
+    const std::int64_t option = call.argument[1];
+    if (level != SOL_SOCKET) {
+        text.add(", %lld, %lld, ..", static_cast<long long>(level), static_cast<long long>(option));
+        return;
+    }
+    text.add(", SOL_SOCKET, ");
+    add_name(text, option, socket_options);
+    if (call.result < 0 || call.bytes == nullptr || option == SO_LINGER) {
+        text.add(", ..");
+        return;
+    }
+    const int value = copy_of<int>(call.bytes);
+    const char* code_name = option == SO_ERROR ? name_of_code(value) : "";
+    if (code_name[0] != '\0')
+        text.add(", [%s]", code_name);
+    else
+        text.add(call.call == Call::getsockopt ? ", [%d]" : ", %d", value);
+}
+
+void add_socket(Text& text, const KernelCall& call) {
+    constexpr std::int64_t flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+    constexpr Name types[] = {
+        {SOCK_STREAM, "STREAM"}, {SOCK_DGRAM, "DGRAM"}, {SOCK_SEQPACKET, "SEQPACKET"}};
+    add_name(text, call.argument[0], families);
+    text.add(", ");
+    add_name(text, call.argument[1] & ~flags, types);
+    if ((call.argument[1] & flags) != 0) {
+        text.add("|");
+        add_flags(text, call.argument[1] & flags, socket_flags);
+    }
+    text.add(", %lld", static_cast<long long>(call.argument[2]));
+}
+
+void add_poll(Text& text, const KernelCall& call) {
+    const auto* descriptors = static_cast<const pollfd*>(call.bytes);
+    text.add("{");
+    for (std::int64_t i = 0; i < call.argument[0]; ++i) {
+        text.add("%s%d: ", i == 0 ? "" : ", ", descriptors[i].fd);
+        add_flags(text, descriptors[i].events, poll_events);
+    }
+    text.add("}, %lld, %lld", static_cast<long long>(call.argument[0]),
+             static_cast<long long>(call.argument[1]));
+}
+
+void add_epoll_ctl(Text& text, const KernelCall& call) {
+    text.add(", ");
+    add_name(text, call.argument[0], epoll_changes);
+    text.add(", %lld", static_cast<long long>(call.argument[1]));
+    if (call.argument[0] == EPOLL_CTL_DEL || call.bytes == nullptr) return;
+    text.add(", ");
+    add_flags(text, copy_of<epoll_event>(call.bytes).events, epoll_events);
+}
+
+void add_wait(Text& text, const KernelCall& call) {
+    const std::int64_t timeout_ns = call.argument[0];
+    if (timeout_ns < 0)
+        text.add("for ever");
+    else
+        text.add("%.6g s", static_cast<double>(timeout_ns) / 1e9);
+}
+
+void add_arguments(Text& text, const KernelCall& call) {
+    const auto argument = [&call](int i) { return static_cast<long long>(call.argument[i]); };
+    if (call.handle != no_handle) text.add("%lld", static_cast<long long>(call.handle));
+    switch (call.call) {
+        case Call::socket:
+            return add_socket(text, call);
+        case Call::bind:
+        case Call::connect:
+            text.add(", %s", describe_address(call.bytes, static_cast<std::size_t>(argument(0))).c_str());
+            return;
+        case Call::listen:
+            text.add(", %lld", argument(0));
+            return;
+        case Call::accept:
+            text.add(", %s, ", call.bytes == nullptr ? "null, null" : ".., ..");
+            return add_flags(text, argument(0), socket_flags);
+        case Call::recv:
+        case Call::send:
+            text.add(", .., %zu, ", call.size);
+            return add_flags(text, argument(0), message_flags);
+        case Call::shutdown:
+            text.add(", ");
+            return add_name(text, argument(0), directions);
+        case Call::getsockopt:
+        case Call::setsockopt:
+            return add_option(text, call);
+        case Call::poll:
+            return add_poll(text, call);
+        case Call::epoll_create:
+            return add_flags(text, argument(0), epoll_flags);
+        case Call::epoll_ctl:
+            return add_epoll_ctl(text, call);
+        case Call::epoll_wait:
+            text.add(", .., %lld, %lld", argument(0), argument(1));
+            return;
+        case Call::eventfd:
+            text.add("%lld, ", argument(0));
+            return add_flags(text, argument(1), eventfd_flags);
+        case Call::read:
+        case Call::write:
+            text.add(", .., %zu", call.size);
+            return;
+        case Call::wait:
+            return add_wait(text, call);
+        default:
+            return;
+    }
+}
+
+// --- news ---
+
+constexpr std::size_t shown_bytes = 32;
+constexpr std::intptr_t shown_events = 4;
+
+/// As a string in C; what is not printable in octal, which unlike \x ends by itself.
+Text quote(const void* bytes, std::size_t size) {
+    const auto* characters = static_cast<const unsigned char*>(bytes);
+    Text text;
+    text.add("\"");
+    for (std::size_t i = 0; i < size && i < shown_bytes; ++i) {
+        const unsigned char character = characters[i];
+        if (character == '\n')
+            text.add("\\n");
+        else if (character == '\r')
+            text.add("\\r");
+        else if (character == '\t')
+            text.add("\\t");
+        else if (character == '"' || character == '\\')
+            text.add("\\%c", character);
+        else if (character >= ' ' && character <= '~')
+            text.add("%c", character);
+        else
+            text.add("\\%03o", character);
+    }
+    return text.add(size > shown_bytes ? "\"..." : "\"");
+}
+
+void add_event(Text& text, long long handle, std::int64_t events, std::span<const Name> names) {
+    text.add("%sfd %lld: ", text.size == 0 ? "" : ", ", handle);
+    add_flags(text, events, names);
+}
+
+/// The backend puts the descriptor into the low half of the 64 bits that come back with each event.
+Text describe_epoll_events(const KernelCall& call) {
+    const auto* events = static_cast<const epoll_event*>(call.bytes);
+    Text text;
+    for (std::intptr_t i = 0; i < call.result && i < shown_events; ++i)
+        add_event(text, static_cast<std::int32_t>(events[i].data.u64), events[i].events, epoll_events);
+    return text.add(call.result > shown_events ? ", ..." : "");
+}
+
+Text describe_poll_events(const KernelCall& call) {
+    const auto* descriptors = static_cast<const pollfd*>(call.bytes);
+    Text text;
+    for (std::int64_t i = 0; i < call.argument[0]; ++i)
+        if (descriptors[i].revents != 0)
+            add_event(text, descriptors[i].fd, descriptors[i].revents, poll_events);
+    return text;
+}
+
+}  // namespace
+
+Text describe_kernel_call(const KernelCall& call) {
+    Text text;
+    text.add("%s(", call.call == Call::accept ? "accept4" : describe(call.call));
+    add_arguments(text, call);
+    if (call.result >= 0) return text.add(") = %lld", static_cast<long long>(call.result));
+    const auto code = static_cast<std::int32_t>(-call.result);
+    const char* name = name_of_code(code);
+    if (name[0] != '\0') return text.add(") = %s", name);
+    return text.add(") = -%d", code);
+}
+
+Text describe_kernel_news(const KernelCall& call) {
+    if (call.result < 0 || call.bytes == nullptr) return {};
+    switch (call.call) {
+        case Call::recv:
+        case Call::send:
+        case Call::read:
+        case Call::write:
+            return quote(call.bytes, static_cast<std::size_t>(call.result));
+        case Call::epoll_wait:
+            return describe_epoll_events(call);
+        case Call::poll:
+            return describe_poll_events(call);
+        case Call::getsockname:
+        case Call::getpeername:
+            return describe_answered_address(call.bytes);
+        default:
+            return {};
+    }
+}
+
+}  // namespace pollard
