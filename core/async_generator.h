@@ -33,7 +33,8 @@
 
 namespace pollard {
 
-template <class Generator> class Next;
+template <class Generator>
+class Next;
 
 template <class Self, class Yield, class List = Awaits<>>
 class AsyncGenerator : public AwaitingFrame<Self, Yield, List> {
@@ -75,7 +76,8 @@ public:
     Progress end_of_body() { return finish_with(); }
 
 private:
-    template <class G> friend class Next;
+    template <class G>
+    friend class Next;
 
     void put_item(Result<Yield> item) {
         ::new (static_cast<void*>(&this->area_.result)) Result<Yield>(std::move(item));
@@ -116,7 +118,8 @@ constexpr FrameType AsyncGenerator<Self, Yield, List>::type_record = {
     sizeof(Self)};
 
 /// Waits for a generator's next value.
-template <class Generator> class [[nodiscard]] Next {
+template <class Generator>
+class [[nodiscard]] Next {
 public:
     static constexpr AwaitedType::Kind awaited_kind = AwaitedType::Kind::child_pointer;
 

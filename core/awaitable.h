@@ -1,10 +1,12 @@
 // Awaitable: anything a frame can wait for.
 //
-//      bool start(Frame& waiter)   begins; true: the result is there already. false: `waiter` will be made
-//      ready auto result()               a Result<T>; asked once, when it is there bool failed() the result,
-//      when it is there, is an error CancelOutcome cancel()      asks for an early end; see CancelOutcome in
-//      core/frame.h void describe(Text&) const  what exactly is waited for, for people void abandon() if
-//      there is one: the frame is destroyed without waiting for the result
+//      bool start(Frame& waiter)   begins. True: the result is there. False: `waiter` will be made ready
+//      auto result()               a Result<T>; asked once, when it is there
+//      bool failed()               the result, when it is there, is an error
+//      T value()                   if there is one: the value alone, when it has not failed
+//      CancelOutcome cancel()      asks for an early end; see CancelOutcome in core/frame.h
+//      void describe(Text&) const  what exactly is waited for, for people
+//      void abandon()              if there is one: the frame is destroyed without waiting for the result
 //
 // `start` calls tell_await, so that an observer hears of it before what it leads to.
 //
@@ -41,7 +43,8 @@ concept Awaitable = requires(A awaitable, const A& constant, Frame& waiter, Text
 
 /// Waits for a named thing without owning it. Begins with a pointer, as AwaitedType::Kind::child_pointer
 /// asks.
-template <class A> struct Reference {
+template <class A>
+struct Reference {
     A* target;
     explicit Reference(A& named) : target(&named) {}
 
@@ -55,10 +58,12 @@ template <class A> struct Reference {
         std::derived_from<A, Frame> ? AwaitedType::Kind::child_pointer : AwaitedType::Kind::leaf;
 };
 
-template <class Expression> struct SlotTypeOf {
+template <class Expression>
+struct SlotTypeOf {
     using Type = Expression;
 };
-template <class A> struct SlotTypeOf<A&> {
+template <class A>
+struct SlotTypeOf<A&> {
     using Type = Reference<A>;
 };
 template <class A>
@@ -66,13 +71,16 @@ template <class A>
 struct SlotTypeOf<A&> {
     using Type = typename A::AwaitedByName;
 };
-template <class A> struct SlotTypeOf<A&&> {
+template <class A>
+struct SlotTypeOf<A&&> {
     static_assert(!std::is_same_v<A, A>, "await a value, made here, or a named thing; not something moved");
 };
 /// What stands in the slot while a frame waits for an expression of this type.
-template <class Expression> using SlotType = typename SlotTypeOf<Expression>::Type;
+template <class Expression>
+using SlotType = typename SlotTypeOf<Expression>::Type;
 
-template <class A> constexpr AwaitedType::Kind awaited_kind_of() {
+template <class A>
+constexpr AwaitedType::Kind awaited_kind_of() {
     if constexpr (requires { A::awaited_kind; })
         return A::awaited_kind;
     else
@@ -93,6 +101,7 @@ inline constexpr AwaitedType awaited_type = {
 };
 
 /// The value type of what awaiting an expression of this type gives.
-template <class Expression> using AwaitResult = decltype(std::declval<SlotType<Expression>&>().result());
+template <class Expression>
+using AwaitResult = decltype(std::declval<SlotType<Expression>&>().result());
 
 }  // namespace pollard

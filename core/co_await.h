@@ -41,10 +41,12 @@
 
 namespace pollard {
 
-template <class T> class Co;
+template <class T>
+class Co;
 
 /// A hand-written frame, built by `make` where it is awaited.
-template <class Make> class [[nodiscard]] InPlace {
+template <class Make>
+class [[nodiscard]] InPlace {
     using Child = decltype(std::declval<Make&>()());
 
 public:
@@ -73,7 +75,10 @@ private:
     alignas(Child) std::byte storage_[sizeof(Child)];
 };
 
-template <class Make> InPlace<Make> in_place(Make make) { return InPlace<Make>(std::move(make)); }
+template <class Make>
+InPlace<Make> in_place(Make make) {
+    return InPlace<Make>(std::move(make));
+}
 
 namespace bridge {
 
@@ -82,7 +87,8 @@ void* take_block(std::size_t size);
 void give_back_block(void* block, std::size_t size);
 
 /// What `co_await` waits with: the awaited thing, and the place in the source.
-template <class A> struct Awaiter {
+template <class A>
+struct Awaiter {
     A awaited;  // a value, or a reference to a named thing's
     Site site;
     Frame* frame = nullptr;
@@ -103,7 +109,8 @@ template <class A> struct Awaiter {
 
     bool await_ready() const { return false; }
     /// False: the result is there, the coroutine goes on at once, on the same stack.
-    template <class Promise> bool await_suspend(std::coroutine_handle<Promise> coroutine) {
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> coroutine) {
         Promise& promise = coroutine.promise();
         frame = &promise;
         promise.area.awaited = &awaited;
@@ -118,7 +125,8 @@ template <class A> struct Awaiter {
     }
 };
 
-template <class T> struct Promise : Frame {
+template <class T>
+struct Promise : Frame {
     // In a Frame's slot stands what it waits for (here: where that is), and at the end the result.
     union Area {
         void* awaited;
@@ -176,12 +184,14 @@ template <class T> struct Promise : Frame {
 };
 
 /// co_return: a value, an Error, or a Result. Without a value the promise must say return_void instead.
-template <class T> struct ValuePromise : Promise<T> {
+template <class T>
+struct ValuePromise : Promise<T> {
     void return_value(Result<T> result) { this->store(std::move(result)); }
 };
 /// A coroutine without value ends with success by running off its end, and with an error by `co_return error`
 /// only if it says so: `co_return Result<void>(error)`. C++ wants one form of co_return; this is it.
-template <> struct ValuePromise<void> : Promise<void> {
+template <>
+struct ValuePromise<void> : Promise<void> {
     void return_value(Result<void> result) { store(std::move(result)); }
 };
 
@@ -189,7 +199,8 @@ template <> struct ValuePromise<void> : Promise<void> {
 
 /// A coroutine written with co_await, that ends with a Result<T>. Not started until it is awaited or made a
 /// task. Its body must end with co_return; without a value: `co_return Result<void>();` or an Error.
-template <class T> class [[nodiscard]] Co {
+template <class T>
+class [[nodiscard]] Co {
 public:
     using value_type = T;
     using promise_type = bridge::ValuePromise<T>;
@@ -255,9 +266,16 @@ constexpr FrameType Promise<T>::type_record = {
     [](const Frame* frame) { return static_cast<const Promise*>(frame)->area.result.error(); },
     sizeof(Promise<T>)};
 
-template <class T> Co<T> Promise<T>::get_return_object() { return Co<T>(this); }
-template <class T> Co<T> Promise<T>::get_return_object_on_allocation_failure() { return Co<T>(nullptr); }
-template <class T> std::coroutine_handle<> Promise<T>::handle_of(Promise& promise) {
+template <class T>
+Co<T> Promise<T>::get_return_object() {
+    return Co<T>(this);
+}
+template <class T>
+Co<T> Promise<T>::get_return_object_on_allocation_failure() {
+    return Co<T>(nullptr);
+}
+template <class T>
+std::coroutine_handle<> Promise<T>::handle_of(Promise& promise) {
     return std::coroutine_handle<ValuePromise<T>>::from_promise(static_cast<ValuePromise<T>&>(promise));
 }
 

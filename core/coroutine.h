@@ -40,8 +40,10 @@
 namespace pollard {
 
 /// All that a frame waits for: values by their type (`Recv`), named things by reference (`TaskRef<int>&`).
-template <class... Expressions> struct Awaits {
-    template <class A> static constexpr bool includes = (std::same_as<A, SlotType<Expressions>> || ...);
+template <class... Expressions>
+struct Awaits {
+    template <class A>
+    static constexpr bool includes = (std::same_as<A, SlotType<Expressions>> || ...);
     static constexpr std::size_t slot_size() {
         return std::max({std::size_t{1}, sizeof(SlotType<Expressions>)...});
     }
@@ -61,14 +63,16 @@ inline constexpr Site site_of = {
 };
 
 /// WorkType::run of a hand-written frame: run_chain for the usual case, with the body right inside.
-template <class Self> void run_from_queue(Work* work) {
+template <class Self>
+void run_from_queue(Work* work) {
     auto* frame = static_cast<Self*>(work);
     current_scheduler->running = frame;
     if (!frame->body().suspended()) run_chain_above(frame);
 }
 
 /// What Coroutine and AsyncGenerator share: a slot, and waiting for what stands in it.
-template <class Self, class T, class List> class AwaitingFrame : public Frame {
+template <class Self, class T, class List>
+class AwaitingFrame : public Frame {
 public:
     using value_type = T;
 
@@ -79,7 +83,7 @@ public:
     Progress await_at(PlaceOf, bool resumed, Target& target, Make&& make) {
         using A = SlotType<decltype(make())>;
         if (!resumed && !start_await<A>(line, site_of<PlaceOf, A>, make)) return FrameProgress::suspended;
-        target = awaited<A>().result();
+        take_result<A>(target);
         end_await<A>();
         return FrameProgress::goes_on;
     }
@@ -133,7 +137,8 @@ protected:
 
     /// Builds the awaited thing in the slot and starts it. True: its result is there. The place is noted
     /// before anything is started, so that whatever happens now can say for whom.
-    template <class A, class Make> bool start_await(std::uint16_t line, const Site& where, Make& make) {
+    template <class A, class Make>
+    bool start_await(std::uint16_t line, const Site& where, Make& make) {
         static_assert(Awaitable<A>, "this cannot be awaited: see the list of functions in core/awaitable.h");
         static_assert(List::template includes<A>, "add the type of what is awaited here to Awaits<...>");
         A* made = ::new (static_cast<void*>(area_.slot)) A(make());
@@ -142,15 +147,37 @@ protected:
         return made->start(*this);
     }
 
-    template <class A> A& awaited() { return *std::launder(reinterpret_cast<A*>(area_.slot)); }
+    template <class A>
+    A& awaited() {
+        return *std::launder(reinterpret_cast<A*>(area_.slot));
+    }
+
+    /// Where the awaited thing can give its value alone, the way of an error is kept out of line.
+    template <class A, class Target>
+    void take_result(Target& target) {
+        if constexpr (requires(A& a) { target = a.value(); }) {
+            if (awaited<A>().failed()) [[unlikely]]
+                take_error<A>(target);
+            else
+                target = awaited<A>().value();
+        } else {
+            target = awaited<A>().result();
+        }
+    }
+    template <class A, class Target>
+    [[gnu::cold, gnu::noinline]] void take_error(Target& target) {
+        target = awaited<A>().result();
+    }
 
     /// Empties the slot.
-    template <class A> void end_await() {
+    template <class A>
+    void end_await() {
         site = nullptr;
         awaited<A>().~A();
     }
 
-    template <class A> [[gnu::cold, gnu::noinline]] Progress fail_await() {
+    template <class A>
+    [[gnu::cold, gnu::noinline]] Progress fail_await() {
         const Error error = awaited<A>().result().error();
         end_await<A>();
         return self().finish_with(error);

@@ -45,38 +45,52 @@ EventLoop& running_loop() {
 
 // --- a turn ---
 
-Result<void> EventLoop::turn() {
-    take_callbacks_of_other_threads();
-    const bool idle = ready.empty() && !stopping_;
-    if (idle || works_run >= look_due_) {
-        if (const Result<void> looked = look_into_the_kernel(); !looked) return looked;
+/// Looks first and only then exchanges: most turns there is nothing, and a look is two loads.
+inline void EventLoop::take_from_other_threads() {
+    if (gate_->stop_requested.load(std::memory_order_relaxed)) [[unlikely]] {
+        gate_->stop_requested.store(false);
+        stopping_ = true;
     }
-    if (debug_) [[unlikely]]
-        run_batch_in_debug_mode();
-    else
-        run_turn();
-    return {};
+    if (gate_->callbacks.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+        take_callbacks_of_other_threads();
 }
 
-Result<void> EventLoop::look_into_the_kernel() {
-    const std::int64_t timeout_ns = sleep_limit_ns();
+void EventLoop::turn() {
+    const bool idle = ready.empty() && !stopping_;
+    if (idle || works_run >= look_due_)
+        look_into_the_kernel();
+    else
+        take_from_other_threads();
+    if (debug_) [[unlikely]]
+        return run_batch_in_debug_mode();
+    run_turn();
+}
+
+void EventLoop::look_into_the_kernel() {
+    take_from_other_threads();
+    const std::int64_t earliest_ns = timers_.earliest_ns();
+    const std::int64_t timeout_ns = sleep_limit_ns(earliest_ns);
     if (current_observer != nullptr) [[unlikely]]
         current_observer->wait_entered(*current_observer, timeout_ns);
-    const Result<void> waited = port_->wait(timeout_ns, ready);
+    if (const Result<void> waited = port_->wait(timeout_ns, ready); !waited) [[unlikely]]
+        fail_run(waited.error());
     time_is_known_ = false;
     look_due_ = works_run + works_between_looks;
     if (current_observer != nullptr) [[unlikely]]
         current_observer->wait_returned(*current_observer);
-    take_callbacks_of_other_threads();
-    if (!timers_.empty()) timers_.advance(time_ns(), ready);
-    return waited;
+    take_from_other_threads();
+    if (earliest_ns != never_ns) timers_.advance(time_ns(), ready);
 }
 
-std::int64_t EventLoop::sleep_limit_ns() {
+std::int64_t EventLoop::sleep_limit_ns(std::int64_t earliest_ns) {
     if (!ready.empty() || stopping_) return 0;
-    const std::int64_t earliest_ns = timers_.earliest_ns();
     if (earliest_ns == never_ns) return -1;
     return std::max<std::int64_t>(0, earliest_ns - time_ns());
+}
+
+void EventLoop::fail_run(const Error& error) {
+    run_error_ = error;
+    stopping_ = true;
 }
 
 std::int64_t EventLoop::time_ns() {
@@ -109,9 +123,6 @@ void EventLoop::run_batch_in_debug_mode() {
 }
 
 void EventLoop::take_callbacks_of_other_threads() {
-    if (gate_->stop_requested.load(std::memory_order_relaxed) && gate_->stop_requested.exchange(false))
-        stopping_ = true;
-    if (gate_->callbacks.load(std::memory_order_relaxed) == nullptr) return;
     // The stack has the last one on top: turn it round, so that each thread's come in its order.
     Callback* last_first = gate_->callbacks.exchange(nullptr, std::memory_order_acquire);
     Callback* in_order = nullptr;
@@ -137,18 +148,19 @@ Result<void> EventLoop::run() {
     const SchedulerScope scope(*this);
     running_ = true;
     look_due_ = works_run;
-    Result<void> result;
-    do result = turn();
-    while (result && !stopping_);
+    run_error_ = Error{};
+    do turn();
+    while (!stopping_);
     stopping_ = false;
     running_ = false;
-    if (!result && result.error().kind == ErrorKind::deadlock) {
+    if (run_error_.kind == ErrorKind::deadlock) {
         std::fprintf(stderr,
                      "pollard: nothing can ever happen any more on the kernel '%s', but these still wait:\n",
                      kernel_name());
         print_tasks(stderr);
     }
-    return result;
+    if (run_error_.kind != ErrorKind::none) return run_error_;
+    return {};
 }
 
 Result<void> EventLoop::run_forever() { return run(); }
@@ -210,12 +222,13 @@ Result<void> EventLoop::close() {
     if (running_) return Error(ErrorKind::invalid_state, Call::close).on("a running event loop");
     {
         const SchedulerScope scope(*this);
-        Result<void> turned;
-        while (turned && tasks.next != &tasks) {
+        run_error_ = Error{};
+        while (run_error_.kind == ErrorKind::none && tasks.next != &tasks) {
             cancel_all_tasks();
-            turned = turn();
+            turn();
         }
-        if (!turned) report({"closing the loop: some tasks could not end", turned.error(), nullptr});
+        if (run_error_.kind != ErrorKind::none)
+            report({"closing the loop: some tasks could not end", run_error_, nullptr});
         drop_queued_works();
     }
     gate_->closed.store(true);
@@ -245,7 +258,7 @@ void EventLoop::cancel_all_tasks() {
 }
 
 void EventLoop::drop_queued_works() {
-    take_callbacks_of_other_threads();
+    take_from_other_threads();
     timers_.advance(never_ns, ready);
     while (!ready.empty()) {
         Work& work = ready.pop_front();

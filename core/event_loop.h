@@ -171,16 +171,19 @@ struct EventLoop : Scheduler {
     /// Makes a task of the coroutine and runs until it is done. Errors of the run itself: stopped (by stop(),
     /// and the task goes on in the next run), deadlock (simulated kernels: nothing can ever happen any more),
     /// invalid_state (it is running, or closed).
-    template <class C> Result<typename C::value_type> run_until_complete(C&& coroutine) {
+    template <class C>
+    Result<typename C::value_type> run_until_complete(C&& coroutine) {
         auto task = create_task(std::forward<C>(coroutine));
         if (!task) return task.error();
         return run_until_complete(*task);
     }
-    template <class T> Result<T> run_until_complete(const TaskRef<T>& task) {
+    template <class T>
+    Result<T> run_until_complete(const TaskRef<T>& task) {
         if (const Result<void> ran = run_until_done(task.state()); !ran) return ran.error();
         return task.result();
     }
-    template <class T> Result<T> run_until_complete(TaskRef<T>& task) {
+    template <class T>
+    Result<T> run_until_complete(TaskRef<T>& task) {
         return run_until_complete(std::as_const(task));
     }
     Result<void> run_forever();
@@ -194,7 +197,8 @@ struct EventLoop : Scheduler {
 
     // --- what to run ---
 
-    template <class C> Result<TaskRef<typename C::value_type>> create_task(C&& coroutine) {
+    template <class C>
+    Result<TaskRef<typename C::value_type>> create_task(C&& coroutine) {
         if (is_closed()) {
             coroutine.close_unstarted();
             return Error(ErrorKind::closed, Call::create_task);
@@ -209,19 +213,22 @@ struct EventLoop : Scheduler {
     void cancel(TimedCallback& callback) { timers_.cancel(callback); }
 
     /// The same for a lambda, in a pooled block. Error: out_of_memory.
-    template <class F> Result<CallHandle> call_soon(F function) {
+    template <class F>
+    Result<CallHandle> call_soon(F function) {
         PooledCall* call = make_pooled_call(std::move(function));
         if (call == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate);
         make_ready(*call);
         return CallHandle(*call);
     }
-    template <class F> Result<CallHandle> call_at(F function, std::int64_t when_ns) {
+    template <class F>
+    Result<CallHandle> call_at(F function, std::int64_t when_ns) {
         PooledCall* call = make_pooled_call(std::move(function));
         if (call == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate);
         insert_timer(*call, when_ns);
         return CallHandle(*call);
     }
-    template <class F> Result<CallHandle> call_later(F function, std::int64_t delay_ns) {
+    template <class F>
+    Result<CallHandle> call_later(F function, std::int64_t delay_ns) {
         return call_at(std::move(function), time_ns() + delay_ns);
     }
 
@@ -252,15 +259,19 @@ struct EventLoop : Scheduler {
 private:
     Result<void> run();
     Result<void> run_until_done(TaskState& task);
-    Result<void> turn();
-    Result<void> look_into_the_kernel();
+    void turn();
+    void look_into_the_kernel();
+    /// The run ends with this error.
+    void fail_run(const Error& error);
     void run_batch_in_debug_mode();
+    void take_from_other_threads();
     void take_callbacks_of_other_threads();
-    std::int64_t sleep_limit_ns();
+    std::int64_t sleep_limit_ns(std::int64_t earliest_ns);
     void cancel_all_tasks();
     void drop_queued_works();
 
-    template <class F> PooledCall* make_pooled_call(F function);
+    template <class F>
+    PooledCall* make_pooled_call(F function);
 
     Timers timers_;
     CompletionPort* port_ = nullptr;
@@ -272,6 +283,7 @@ private:
     bool running_ = false;
     bool stopping_ = false;
     bool debug_ = false;
+    Error run_error_;
     std::uint64_t look_due_ = 0;  // value of works_run at which a busy loop looks into the kernel again
 
     friend struct LoopList;
@@ -286,7 +298,8 @@ EventLoop& running_loop();
 /// All loops of the process, for debuggers: tools/gdb begins here.
 extern constinit EventLoop* all_loops;
 
-template <class F> struct LambdaCall : PooledCall {
+template <class F>
+struct LambdaCall : PooledCall {
     F function;
     LambdaCall(TaskPool* pool, F&& call)
         : PooledCall(
@@ -296,7 +309,8 @@ template <class F> struct LambdaCall : PooledCall {
     ~LambdaCall() = delete;  // finish() destroys the function, the block goes back as it is
 };
 
-template <class F> PooledCall* EventLoop::make_pooled_call(F function) {
+template <class F>
+PooledCall* EventLoop::make_pooled_call(F function) {
     static_assert(alignof(LambdaCall<F>) <= 16, "blocks are aligned to 16 bytes");
     if (pool == nullptr) return nullptr;
     void* memory = pool->blocks.take(sizeof(LambdaCall<F>));

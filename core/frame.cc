@@ -28,7 +28,8 @@ void run_chain(Frame* frame) {
     Scheduler& scheduler = *current_scheduler;
     for (;;) {
         scheduler.running = frame;
-        if (current_observer != nullptr) [[unlikely]] current_observer->frame_resumed(*current_observer, *frame);
+        if (current_observer != nullptr) [[unlikely]]
+            current_observer->frame_resumed(*current_observer, *frame);
         const Progress progress = frame->frame_type().resume(frame);
         if (progress.suspended()) break;
         // The function has been left, so its frame may be destroyed now: by its waiter, who takes the result.
@@ -36,7 +37,8 @@ void run_chain(Frame* frame) {
         if (frame->waiter == nullptr) return;
         frame = frame->waiter;
     }
-    if (must_be_careful(scheduler)) [[unlikely]] after_suspension(scheduler, frame);
+    if (must_be_careful(scheduler)) [[unlikely]]
+        after_suspension(scheduler, frame);
 }
 
 void run_chain_above(Frame* frame) {

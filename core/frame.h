@@ -152,11 +152,13 @@ struct Frame : Work {
 };
 static_assert(sizeof(void*) != 8 || sizeof(Frame) == 48);
 
-template <std::size_t size> struct NameChars {
+template <std::size_t size>
+struct NameChars {
     char text[size] = {};
 };
 /// A type's name, cut from what the compiler calls this function.
-template <class T> constexpr auto type_name_chars() {
+template <class T>
+constexpr auto type_name_chars() {
 #if defined(__clang__) || defined(__GNUC__)
     constexpr std::string_view whole = __PRETTY_FUNCTION__;
     constexpr std::size_t first = whole.find("T = ") + 4;
@@ -175,8 +177,10 @@ template <class T> constexpr auto type_name_chars() {
     for (std::size_t i = 0; i < name.size(); ++i) chars.text[i] = name[i];
     return chars;
 }
-template <class T> inline constexpr auto type_name_storage = type_name_chars<T>();
-template <class T> inline constexpr const char* type_name = type_name_storage<T>.text;
+template <class T>
+inline constexpr auto type_name_storage = type_name_chars<T>();
+template <class T>
+inline constexpr const char* type_name = type_name_storage<T>.text;
 
 /// Resumes `frame`; while that finishes (or yields), goes on with its waiter. The one place that runs frames: a
 /// loop, because a chain may be longer than a stack is deep.

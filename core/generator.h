@@ -59,7 +59,8 @@ class Generator : public Frame {
     struct Yielding {
         Yield value;
     };
-    template <class Inner> struct Delegating {
+    template <class Inner>
+    struct Delegating {
         Inner* inner;
     };
 
@@ -133,7 +134,10 @@ public:
     /// The value that the last CO_YIELD was resumed with; empty after a plain next().
     std::optional<Send>& sent() { return sent_; }
     Yielding yield(Yield value) { return {std::move(value)}; }
-    template <class Inner> Delegating<Inner> delegate(Inner& inner) { return {&inner}; }
+    template <class Inner>
+    Delegating<Inner> delegate(Inner& inner) {
+        return {&inner};
+    }
 
     // --- what the macros call ---
 
@@ -211,7 +215,8 @@ private:
         return Error(ErrorKind::stopped, Call::next);
     }
 
-    template <class PlaceOf> Progress yield_value(Yield value, std::uint16_t line, PlaceOf) {
+    template <class PlaceOf>
+    Progress yield_value(Yield value, std::uint16_t line, PlaceOf) {
         yielded_ = std::move(value);
         resume_point = ResumePoint{line};
         site = &yield_site<PlaceOf>;

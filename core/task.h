@@ -85,7 +85,8 @@ void deliver_pending_cancel(Frame& frame);
 Text name_of(TaskState& task);
 
 /// A counted reference to a task that ends with a Result<T>.
-template <class T> class TaskRef {
+template <class T>
+class TaskRef {
 public:
     using value_type = T;
     struct AwaitedByName;
@@ -124,7 +125,8 @@ private:
 };
 
 /// `CO_AWAIT(result, task)`: waits until the task is done. Cancelling the one who waits cancels the task too.
-template <class T> struct TaskRef<T>::AwaitedByName {
+template <class T>
+struct TaskRef<T>::AwaitedByName {
     TaskState* task;
     bool cancelled_after_end = false;
     static constexpr AwaitedType::Kind awaited_kind = AwaitedType::Kind::task_pointer;
@@ -155,7 +157,8 @@ template <class T> struct TaskRef<T>::AwaitedByName {
 };
 
 /// The block of a task that runs a C.
-template <class C> struct TaskBlock : TaskState {
+template <class C>
+struct TaskBlock : TaskState {
     C coroutine;
     TaskBlock(Scheduler& owner, C&& to_run) : TaskState(record, owner), coroutine(std::move(to_run)) {}
 

@@ -64,7 +64,8 @@ public:
     /// `buffer_size` bytes, or null when memory is out or `limit` buffers are lent.
     std::byte* take() {
         Header* header = free_;
-        if (header == nullptr) [[unlikely]] return take_new();
+        if (header == nullptr) [[unlikely]]
+            return take_new();
         free_ = header->next;
         ++lent_;
         return header->data();
@@ -76,7 +77,8 @@ public:
         header->next = pool.free_;
         pool.free_ = header;
         --pool.lent_;
-        if (!pool.waiting.empty()) [[unlikely]] pool.serve_next();
+        if (!pool.waiting.empty()) [[unlikely]]
+            pool.serve_next();
     }
     /// Moves the first of `waiting`, if any, to `served` when a buffer is free.
     void serve_next();

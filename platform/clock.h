@@ -16,7 +16,7 @@ inline constexpr std::int64_t never_ns = INT64_MAX;
 
 /// Milliseconds for a kernel that counts in those: rounded up, and negative (for ever) stays negative.
 constexpr int round_up_to_ms(std::int64_t duration_ns) {
-    if (duration_ns < 0) return -1;
+    if (duration_ns <= 0) return duration_ns < 0 ? -1 : 0;
     const std::int64_t ms = duration_ns / millisecond_ns + (duration_ns % millisecond_ns != 0 ? 1 : 0);
     return ms > INT32_MAX ? INT32_MAX : static_cast<int>(ms);
 }

@@ -26,6 +26,7 @@
 #include <cstdint>
 
 #include "platform/buffer_pool.h"
+#include "platform/observer.h"
 #include "platform/operation.h"
 #include "platform/result.h"
 #include "platform/work.h"
@@ -44,7 +45,8 @@ enum class HandleKind : std::uint8_t {
 struct CompletionPortType {
     const char* name;
     Result<void> (*open)(CompletionPort&, Handle, HandleKind);
-    bool (*start)(CompletionPort&, Operation&);
+    /// One function for each OperationKind.
+    bool (*start[operation_kinds])(CompletionPort&, Operation&);
     void (*cancel)(CompletionPort&, Operation&);
     Result<void> (*wait)(CompletionPort&, std::int64_t timeout_ns, WorkList& ready);
     void (*wake)(CompletionPort&);
@@ -59,9 +61,13 @@ struct CompletionPort {
     BufferPool buffers;
 
     Result<void> open(Handle handle, HandleKind kind) { return type->open(*this, handle, kind); }
-    /// True: finished, the answer is in the operation, `completed` will not be called. False: it will be,
-    /// once.
-    bool start(Operation& operation) { return type->start(*this, operation); }
+    /// True: finished, the answer is in the operation, `completed` will not be called. False: it will be, once.
+    bool start(Operation& operation) {
+        operation.port = this;
+        if (current_observer != nullptr) [[unlikely]]
+            current_observer->operation_started(*current_observer, operation);
+        return type->start[static_cast<std::size_t>(operation.kind)](*this, operation);
+    }
     /// Harmless when the operation is not armed (any more).
     void cancel(Operation& operation) { type->cancel(*this, operation); }
     /// Waits as Poller::wait does, and appends to `ready` the work of every operation that has news.

@@ -32,7 +32,9 @@ void* counted(void* block) {
 
 void* allocate(std::size_t size) { return planned_failure() ? nullptr : counted(std::malloc(size)); }
 
-void* allocate_zeroed(std::size_t size) { return planned_failure() ? nullptr : counted(std::calloc(1, size)); }
+void* allocate_zeroed(std::size_t size) {
+    return planned_failure() ? nullptr : counted(std::calloc(1, size));
+}
 
 void release(void* block) {
     if (block == nullptr) return;

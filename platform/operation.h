@@ -49,6 +49,7 @@ enum class OperationKind : std::uint8_t {
     writable,       // a send would probably not block
     close,          // success: nothing is armed any more, the handle is closed
 };
+inline constexpr std::size_t operation_kinds = static_cast<std::size_t>(OperationKind::close) + 1;
 const char* describe(OperationKind kind);
 
 /// The side of a handle that an operation uses; one operation a side at a time.
@@ -75,7 +76,8 @@ struct Operation : Work {
         const Address* peer;  // connect: the address
     };
     union {
-        std::size_t size;      // before the answer: bytes asked for, or still to send; connect: whether it has begun
+        std::size_t
+            size;  // before the answer: bytes asked for, or still to send; connect: whether it has begun
         std::intptr_t answer;  // after it: what the door returned (>= 0, or minus an errno)
     };
 
@@ -98,10 +100,12 @@ template <class R>
 concept BorrowedBytes = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
                         std::ranges::borrowed_range<R> && sizeof(std::ranges::range_value_t<R>) == 1;
 
-template <class R> std::span<std::byte> writable_bytes(R&& range) {
+template <class R>
+std::span<std::byte> writable_bytes(R&& range) {
     return std::as_writable_bytes(std::span(std::ranges::data(range), std::ranges::size(range)));
 }
-template <class R> std::span<const std::byte> readable_bytes(R&& range) {
+template <class R>
+std::span<const std::byte> readable_bytes(R&& range) {
     return std::as_bytes(std::span(std::ranges::data(range), std::ranges::size(range)));
 }
 
@@ -133,10 +137,11 @@ struct RecvOperation : Operation {
         data = buffer.data();
         size = buffer.size();
     }
+    std::size_t value() const { return static_cast<std::size_t>(answer); }
     /// 0: the peer has closed its side, or the buffer was empty.
     Result<std::size_t> result() {
         if (failed()) return error();
-        return static_cast<std::size_t>(answer);
+        return value();
     }
 };
 
@@ -146,11 +151,13 @@ struct BorrowedRecvOperation : Operation {
     void drop_result() {
         if (!failed()) BufferPool::give_back(data);
     }
+    /// When it has not failed: the lease itself.
+    Lease value() { return Lease(data, static_cast<std::size_t>(answer)); }
     /// An empty lease: the peer has closed its side. `data` is the lease's buffer and belongs to this
     /// operation until result() hands it over.
     Result<Lease> result() {
         if (failed()) return error();
-        return Lease(data, static_cast<std::size_t>(answer));
+        return value();
     }
 };
 

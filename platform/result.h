@@ -167,7 +167,8 @@ Text describe(const Error& error);
     } while (false)
 
 /// A value of type T, or an Error.
-template <class T> class [[nodiscard]] Result {
+template <class T>
+class [[nodiscard]] Result {
 public:
     using value_type = T;
 
@@ -209,6 +210,16 @@ public:
         return *this;
     }
     ~Result() { clear(); }
+
+    Result& operator=(T&& value) {
+        if (has_value_) {
+            value_ = std::move(value);
+        } else {
+            ::new (static_cast<void*>(&value_)) T(std::move(value));
+            has_value_ = true;
+        }
+        return *this;
+    }
 
     explicit operator bool() const { return has_value_; }
     bool has_value() const { return has_value_; }
@@ -254,7 +265,8 @@ private:
 };
 
 /// Success, or an Error.
-template <> class [[nodiscard]] Result<void> {
+template <>
+class [[nodiscard]] Result<void> {
 public:
     using value_type = void;
 

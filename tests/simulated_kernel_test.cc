@@ -300,7 +300,7 @@ TEST_F(SimulatedNames, AListenerOnTheAddressGoesBeforeOneOnAllAddresses) {
     ASSERT_EQ(door.bind(here, at("127.0.0.1", 80)), 0);
     ASSERT_EQ(door.listen(here), 0);
     ASSERT_EQ(door.listen(everywhere), 0);
-    connected_to(here);
+    for (int count = 0; count < 10; ++count) connected_to(here);
     EXPECT_EQ(door.poll(here), POLLIN);
     EXPECT_EQ(door.poll(everywhere), 0);
     EXPECT_EQ(door.connect(door.open(), at("127.0.0.9", 80)), -EINPROGRESS);
@@ -544,6 +544,15 @@ TEST_F(SimulatedStreams, TheSendBufferOptionBoundsOneDirection) {
     EXPECT_EQ(door.set(ends.client, SO_SNDBUF, 10), 0);
     EXPECT_EQ(fill(ends.client), 10u);
     EXPECT_EQ(fill(ends.server), 64u * 1024);
+}
+
+TEST_F(SimulatedStreams, AnAcceptedSocketHasItsListenersOptions) {
+    const Handle listening = listener();
+    door.set(listening, SO_SNDBUF, 20);
+    connected_to(listening);
+    const auto server = static_cast<Handle>(door.accept(listening));
+    EXPECT_EQ(door.get(server, SO_SNDBUF), 20);
+    EXPECT_EQ(fill(server), 20u);
 }
 
 TEST_F(SimulatedStreams, AMegabyteGoesThroughUnchanged) {
@@ -1280,7 +1289,8 @@ TEST_F(SimulatedPort, AWakeEndsTheWait) {
 // --- faults ---
 
 /// How often `times` calls gave `expected`.
-template <class Function> int count_of(std::intptr_t expected, int times, Function call) {
+template <class Function>
+int count_of(std::intptr_t expected, int times, Function call) {
     int count = 0;
     for (int round = 0; round < times; ++round) count += call() == expected;
     return count;
@@ -1415,6 +1425,21 @@ TEST_F(SimulatedPort, FinishInlineAnswersInsideStart) {
     EXPECT_EQ(sending.state, OperationState::answered);
     ASSERT_TRUE(turn());
     EXPECT_EQ(*empty.result(), 4u);
+}
+
+TEST_F(SimulatedPort, AnAbortedConnectionIsPassedOverByAccept) {
+    const Handle listening = listener();
+    ASSERT_TRUE(port->open(listening, HandleKind::stream));
+    AcceptOperation accepting(listening);
+    ASSERT_TRUE(started(accepting));
+    kernel.faults.accept_aborted = Faults::always;
+    connected_to(listening);
+    ASSERT_TRUE(turn(0));
+    EXPECT_TRUE(finished.empty());
+    kernel.faults.accept_aborted = 0;
+    connected_to(listening);
+    ASSERT_TRUE(turn());
+    EXPECT_TRUE(accepting.result());
 }
 
 TEST_F(SimulatedPort, ALateCancelLosesAndTheTrueAnswerIsDelivered) {

@@ -23,7 +23,8 @@
 
 namespace pollard {
 
-template <class Op> struct [[nodiscard]] OperationAwait : Op {
+template <class Op>
+struct [[nodiscard]] OperationAwait : Op {
     Frame* waiter;
 
     /// `on` must be what the rest of the operation's constructor says, opened on `through`.
@@ -35,7 +36,8 @@ template <class Op> struct [[nodiscard]] OperationAwait : Op {
     }
     bool start(Frame& frame_waiting) {
         waiter = &frame_waiting;
-        if (current_observer != nullptr) [[unlikely]] tell_await(frame_waiting);
+        if (current_observer != nullptr) [[unlikely]]
+            tell_await(frame_waiting);
         if (!this->port->start(*this)) {
             frame_waiting.since_turn = current_scheduler->turn_count;
             return false;
@@ -68,14 +70,16 @@ template <class Op> struct [[nodiscard]] OperationAwait : Op {
 private:
     static void on_completed(Operation* operation) {
         auto* self = static_cast<OperationAwait*>(operation);
-        if (operation->cancel_requested) [[unlikely]]
-            settle_cancel(*self);
-        go_on(self->waiter);
+        if (must_be_careful(*current_scheduler)) [[unlikely]]
+            return complete_carefully(*self);
+        self->waiter->run();
     }
-    /// The request has been delivered if the cancellation won; otherwise it stays for the task's next await.
-    [[gnu::cold, gnu::noinline]] static void settle_cancel(OperationAwait& self) {
-        if (!self.failed() || self.error().kind != ErrorKind::cancelled) return;
-        if (TaskState* task = task_of(*self.waiter)) task->clear_pending_cancel();
+    /// While a cancellation is pending, it may be this operation's. It has been delivered if it won; otherwise the
+    /// request stays for the task's next await.
+    [[gnu::cold, gnu::noinline]] static void complete_carefully(OperationAwait& self) {
+        if (self.cancel_requested && self.failed() && self.error().kind == ErrorKind::cancelled)
+            if (TaskState* task = task_of(*self.waiter)) task->clear_pending_cancel();
+        run_chain(self.waiter);
     }
 };
 

@@ -40,17 +40,20 @@ public:
     ~Socket() { discard(); }
 
     /// At least one byte, at most the buffer; 0 = end of stream. The buffer must outlive the await.
-    template <BorrowedBytes R> Recv recv(R&& buffer) const {
+    template <BorrowedBytes R>
+    Recv recv(R&& buffer) const {
         return Recv(port_, handle_, writable_bytes(std::forward<R>(buffer)));
     }
     /// The same in a buffer of the loop's; an empty lease = end of stream.
     BorrowedRecv recv() const { return BorrowedRecv(port_, handle_); }
     /// Some of the bytes.
-    template <BorrowedBytes R> Send send(R&& bytes) const {
+    template <BorrowedBytes R>
+    Send send(R&& bytes) const {
         return Send(port_, handle_, readable_bytes(std::forward<R>(bytes)));
     }
     /// All of the bytes, or an error.
-    template <BorrowedBytes R> SendAll send_all(R&& bytes) const {
+    template <BorrowedBytes R>
+    SendAll send_all(R&& bytes) const {
         return SendAll(port_, handle_, readable_bytes(std::forward<R>(bytes)));
     }
     /// Until a recv would probably not block.

@@ -23,17 +23,24 @@ namespace pollard {
 
 namespace {
 
+/// What is known of one direction of a handle.
+enum class Side : std::uint8_t {
+    closed,       // nothing may start: the handle is not open, or about to be closed
+    maybe_ready,  // a call is worth trying
+    blocks,       // a call would block until the next event
+    occupied,     // an operation is parked here; it is tried again after the next event
+};
+
 /// What the port knows of one handle: 24 bytes, paid by every connection. All zero: not open.
 struct Registration {
-    Operation* parked[2];      // by Direction
+    Operation* parked[2];      // by Direction; valid while that side is occupied
     std::uint32_t generation;  // counts the owners of this number
-    bool open : 1;             // operations may start
-    bool watched : 1;          // added to the poller
-    bool self_arming : 1;      // and that is all it takes: its poller has no `arm`
-    bool closing : 1;          // waits for its last operation, or for its close; not open any more
-    bool stream : 1;           // HandleKind::stream
-    bool behind_data;          // the last event told of something that a short read would hide
-    bool blocks[2];            // by Direction: known to block until the next event
+    Side side[2];              // by Direction
+    bool
+        short_means_empty;  // a short receive proves that nothing is left: a stream, and nothing behind the data
+    bool stream : 1;        // HandleKind::stream
+    bool watched : 1;       // added to the poller
+    bool self_arming : 1;  // and that is all it takes: its poller has no `arm`
 };
 static_assert(sizeof(void*) != 8 || sizeof(Registration) == 24);
 
@@ -79,16 +86,14 @@ Result<void> open(CompletionPort& base, Handle handle, HandleKind kind) {
     if (!make_room(port, static_cast<std::size_t>(handle)))
         return Error(ErrorKind::out_of_memory, Call::open).on_descriptor(handle);
     Registration& registration = *find(port, handle);
-    if (registration.open || registration.closing) return Error(ErrorKind::busy, Call::open).on_descriptor(handle);
+    if (registration.side[0] != Side::closed) return Error(ErrorKind::busy, Call::open).on_descriptor(handle);
     registration = {.parked = {},
                     .generation = registration.generation + 1,
-                    .open = true,
-                    .watched = false,
-                    .self_arming = false,
-                    .closing = false,
+                    .side = {Side::maybe_ready, Side::maybe_ready},
+                    .short_means_empty = kind == HandleKind::stream,
                     .stream = kind == HandleKind::stream,
-                    .behind_data = false,
-                    .blocks = {}};
+                    .watched = false,
+                    .self_arming = false};
     return {};
 }
 
@@ -106,7 +111,8 @@ constexpr WorkType close_work = {finish_close, "a handle to close"};
 /// The answer is there and the owner is told now: this is the operation's turn in the ready queue.
 void complete(Operation& operation) {
     operation.state = OperationState::answered;
-    if (current_observer != nullptr) [[unlikely]] tell_completed(operation);
+    if (current_observer != nullptr) [[unlikely]]
+        tell_completed(operation);
     operation.completed(&operation);
 }
 
@@ -115,7 +121,8 @@ void deliver(Work* work) { complete(*static_cast<Operation*>(work)); }
 /// The answer was there at once: whoever called start learns it from the return value, which is true.
 bool answer_inline(Operation& operation) {
     operation.state = OperationState::answered;
-    if (current_observer != nullptr) [[unlikely]] tell_completed(operation);
+    if (current_observer != nullptr) [[unlikely]]
+        tell_completed(operation);
     return true;
 }
 
@@ -137,16 +144,17 @@ bool answer_inline(Operation& operation) {
 // --- attempt and park ---
 
 using attempts::Outcome;
-using AttemptFunction = Outcome (*)(CompletionPort&, Operation&, bool short_means_empty);
 
 /// True: answered.
-template <AttemptFunction attempt>
-[[gnu::always_inline]] inline bool try_now(AttemptPort& port, Registration& registration, Operation& operation) {
-    const Outcome outcome = attempt(port, operation, registration.stream && !registration.behind_data);
-    bool& blocks = registration.blocks[index_of(operation.direction)];
-    blocks = outcome == Outcome::answered_drained || outcome == Outcome::would_block;
-    if (outcome == Outcome::would_block || outcome == Outcome::waits_for_buffer) [[unlikely]] return false;
-    if constexpr (attempt == attempts::accept) adopt_accepted(port, registration.stream, operation);
+template <OperationKind kind>
+[[gnu::always_inline]] inline bool try_now(AttemptPort& port, Registration& registration,
+                                           Operation& operation) {
+    const Outcome outcome = attempts::attempt<kind>(port, operation, registration.short_means_empty);
+    if (outcome == Outcome::would_block || outcome == Outcome::waits_for_buffer) [[unlikely]]
+        return false;
+    registration.side[index_of(direction_of(kind))] =
+        outcome == Outcome::answered_drained ? Side::blocks : Side::maybe_ready;
+    if constexpr (kind == OperationKind::accept) adopt_accepted(port, registration.stream, operation);
     return true;
 }
 
@@ -163,99 +171,93 @@ template <AttemptFunction attempt>
         asked = port.poller->arm(token, operation.direction);
     }
     if (asked) return false;
-    registration.parked[index_of(operation.direction)] = nullptr;
+    registration.side[index_of(operation.direction)] = Side::maybe_ready;
     // A kernel that cannot watch this kind of thing (epoll and a regular file: EPERM) has not denied a permission.
     const bool cannot = asked.error().kind == ErrorKind::not_supported;
     operation.answer = cannot ? -EOPNOTSUPP : asked.error().code != 0 ? -asked.error().code : -ENOMEM;
     return true;
 }
 
-template <AttemptFunction attempt>
+template <OperationKind kind>
 void retry_by(Work* work);
-template <AttemptFunction attempt>
-constexpr WorkType retry_work = {retry_by<attempt>, "an operation to try again"};
+template <OperationKind kind>
+constexpr WorkType retry_work = {retry_by<kind>, "an operation to try again"};
 
 /// True: could not be parked, the error is the answer.
-template <AttemptFunction attempt>
+template <OperationKind kind>
 bool park(AttemptPort& port, Registration& registration, Operation& operation) {
-    registration.parked[index_of(operation.direction)] = &operation;
+    registration.parked[index_of(direction_of(kind))] = &operation;
+    registration.side[index_of(direction_of(kind))] = Side::occupied;
     operation.state = OperationState::armed;
-    operation.type = &retry_work<attempt>;
-    if (operation.linked()) [[unlikely]] return false;  // stands in the buffer pool's line and needs no event
-    if (registration.self_arming && current_observer == nullptr) [[likely]] return false;
+    operation.type = &retry_work<kind>;
+    if (operation.linked()) [[unlikely]]
+        return false;  // stands in the buffer pool's line and needs no event
+    if (registration.self_arming && current_observer == nullptr) [[likely]]
+        return false;
     return ask_poller(port, registration, operation);
 }
 
-template <AttemptFunction attempt>
+[[gnu::cold, gnu::noinline]] bool refuse_side(Operation& operation, Side side) {
+    return refuse(operation, side == Side::occupied ? EBUSY : EBADF);
+}
+
+template <OperationKind kind>
 [[gnu::noinline]] bool try_or_park(AttemptPort& port, Registration& registration, Operation& operation) {
-    if (try_now<attempt>(port, registration, operation) || park<attempt>(port, registration, operation))
+    if (try_now<kind>(port, registration, operation) || park<kind>(port, registration, operation))
         return answer_inline(operation);
     return false;
 }
 
 /// Tries, and parks if it would block. True: answered.
-template <AttemptFunction attempt>
-bool start_by(AttemptPort& port, Operation& operation) {
+template <OperationKind kind>
+bool start_by(CompletionPort& base, Operation& operation) {
+    AttemptPort& port = self_of(base);
     const auto index = static_cast<std::size_t>(operation.handle);
-    if (index >= port.capacity || !port.table[index].open) [[unlikely]] return refuse(operation, EBADF);
+    if (index >= port.capacity) [[unlikely]]
+        return refuse_side(operation, Side::closed);
     Registration& registration = port.table[index];
-    if (registration.parked[index_of(operation.direction)] != nullptr) [[unlikely]] return refuse(operation, EBUSY);
-    // What is known to block is not tried. (The first call of a connect is what begins it.)
-    if (registration.blocks[index_of(operation.direction)] && attempt != attempts::connect)
-        return park<attempt>(port, registration, operation) && answer_inline(operation);
-    return try_or_park<attempt>(port, registration, operation);
+    const Side side = registration.side[index_of(direction_of(kind))];
+    if (side == Side::maybe_ready) return try_or_park<kind>(port, registration, operation);
+    if (side != Side::blocks) [[unlikely]]
+        return refuse_side(operation, side);
+    // What is known to block is not tried. (But the first call of a connect is what begins it.)
+    if constexpr (kind == OperationKind::connect) return try_or_park<kind>(port, registration, operation);
+    return park<kind>(port, registration, operation) && answer_inline(operation);
 }
 
 /// The operation's turn: the poller said that its direction may be ready.
-template <AttemptFunction attempt>
+template <OperationKind kind>
 void retry_by(Work* work) {
     auto& operation = *static_cast<Operation*>(work);
     AttemptPort& port = self_of(*operation.port);
     Registration& registration = port.table[operation.handle];
-    registration.parked[index_of(operation.direction)] = nullptr;
-    if (try_now<attempt>(port, registration, operation) || park<attempt>(port, registration, operation))
+    if (try_now<kind>(port, registration, operation) || park<kind>(port, registration, operation))
         complete(operation);
-}
-
-bool start_close(AttemptPort& port, Operation& operation);
-
-/// Indexed by OperationKind.
-constexpr bool (*starts[])(AttemptPort&, Operation&) = {
-    start_by<attempts::accept>, start_by<attempts::connect>, start_by<attempts::recv>, start_by<attempts::recv_borrowed>,
-    start_by<attempts::send>,   start_by<attempts::send_all>, start_by<attempts::readable>, start_by<attempts::writable>,
-    start_close,
-};
-
-[[gnu::cold, gnu::noinline]] bool start_observed(AttemptPort& port, Operation& operation) {
-    current_observer->operation_started(*current_observer, operation);
-    return starts[static_cast<std::size_t>(operation.kind)](port, operation);
-}
-
-// STOP: start
-bool start(CompletionPort& base, Operation& operation) {
-    operation.port = &base;
-    if (current_observer != nullptr) [[unlikely]] return start_observed(self_of(base), operation);
-    return starts[static_cast<std::size_t>(operation.kind)](self_of(base), operation);
 }
 
 // --- events ---
 
-void wake_parked(Registration& registration, Direction direction, WorkList& ready) {
-    registration.blocks[index_of(direction)] = false;
-    Operation* operation = registration.parked[index_of(direction)];
-    if (operation == nullptr || operation->linked()) return;
-    operation->state = OperationState::due;
-    ready.push_back(*operation);
+void wake_side(Registration& registration, Direction direction, WorkList& ready) {
+    Side& side = registration.side[index_of(direction)];
+    if (side == Side::occupied) {
+        Operation& operation = *registration.parked[index_of(direction)];
+        if (operation.linked()) return;  // due already
+        operation.state = OperationState::due;
+        ready.push_back(operation);
+    } else if (side == Side::blocks) {
+        side = Side::maybe_ready;
+    }
 }
 
 void handle_event(AttemptPort& port, const Event& event, WorkList& ready) {
     using enum EventBits;
     Registration& registration = port.table[event.token.handle];
     // An event of a former owner of this number, fetched in the same batch as its end.
-    if (registration.generation != event.token.generation) [[unlikely]] return;
-    registration.behind_data = any(event.what, hang_up | error | urgent);
-    if (any(event.what, readable | hang_up | error | urgent)) wake_parked(registration, Direction::read, ready);
-    if (any(event.what, writable | hang_up | error)) wake_parked(registration, Direction::write, ready);
+    if (registration.generation != event.token.generation) [[unlikely]]
+        return;
+    registration.short_means_empty = registration.stream && !any(event.what, hang_up | error | urgent);
+    if (any(event.what, readable | hang_up | error | urgent)) wake_side(registration, Direction::read, ready);
+    if (any(event.what, writable | hang_up | error)) wake_side(registration, Direction::write, ready);
 }
 
 /// A lease has ended: the receives that waited for a buffer may try again.
@@ -283,7 +285,7 @@ Result<void> wait(CompletionPort& base, std::int64_t timeout_ns, WorkList& ready
 /// Takes a parked operation out and answers it; its owner is told when `news` has its turn.
 void answer_parked(AttemptPort& port, Registration& registration, Operation& operation,
                    std::intptr_t answer) {
-    registration.parked[index_of(operation.direction)] = nullptr;
+    registration.side[index_of(operation.direction)] = Side::maybe_ready;
     if (operation.linked()) {
         operation.unlink();
         port.buffers.serve_next();  // it may have stood in that line with a free buffer meant for it
@@ -294,22 +296,29 @@ void answer_parked(AttemptPort& port, Registration& registration, Operation& ope
     port.news.push_back(operation);
 }
 
+bool is_parked(const Registration& registration, const Operation& operation) {
+    const int index = index_of(operation.direction);
+    return registration.side[index] == Side::occupied && registration.parked[index] == &operation;
+}
+
 void cancel(CompletionPort& base, Operation& operation) {
     AttemptPort& port = self_of(base);
     operation.cancel_requested = true;
     Registration* registration = find(port, operation.handle);
     if (registration == nullptr || operation.kind == OperationKind::close) return;
-    if (registration->parked[index_of(operation.direction)] != &operation) return;
+    if (!is_parked(*registration, operation)) return;
     answer_parked(port, *registration, operation, -ECANCELED);
 }
 
-/// True: something was armed.
-bool cancel_all(AttemptPort& port, Registration& registration) {
+/// Nothing may start any more, and what is armed ends. True: something was.
+bool shut(AttemptPort& port, Registration& registration) {
     bool any = false;
-    for (Operation* operation : {registration.parked[0], registration.parked[1]}) {
-        if (operation == nullptr) continue;
-        answer_parked(port, registration, *operation, -ECANCELED);
-        any = true;
+    for (int index = 0; index < 2; ++index) {
+        if (registration.side[index] == Side::occupied) {
+            answer_parked(port, registration, *registration.parked[index], -ECANCELED);
+            any = true;
+        }
+        registration.side[index] = Side::closed;
     }
     return any;
 }
@@ -319,20 +328,17 @@ bool cancel_all(AttemptPort& port, Registration& registration) {
 std::intptr_t forget_and_close(AttemptPort& port, Registration& registration, Handle handle) {
     Result<void> removed;
     if (registration.watched) removed = port.poller->remove({handle, registration.generation});
-    registration.open = false;
-    registration.closing = false;
     ++registration.generation;  // an event that is on its way finds nobody
     const std::intptr_t closed = port.kernel->close(*port.kernel, handle);
     if (closed < 0) return closed;
     return removed ? 0 : -static_cast<std::intptr_t>(removed.error().code);
 }
 
-bool start_close(AttemptPort& port, Operation& operation) {
+bool start_close(CompletionPort& base, Operation& operation) {
+    AttemptPort& port = self_of(base);
     Registration* registration = find(port, operation.handle);
-    if (registration == nullptr || !registration->open) return refuse(operation, EBADF);
-    registration->open = false;
-    registration->closing = true;
-    if (!cancel_all(port, *registration)) {
+    if (registration == nullptr || registration->side[0] == Side::closed) return refuse(operation, EBADF);
+    if (!shut(port, *registration)) {
         operation.answer = forget_and_close(port, *registration, operation.handle);
         return answer_inline(operation);
     }
@@ -353,8 +359,8 @@ void finish_close(Work* work) {
 void discard(CompletionPort& base, Handle handle) {
     AttemptPort& port = self_of(base);
     Registration* registration = find(port, handle);
-    if (registration == nullptr || !registration->open) return;
-    cancel_all(port, *registration);
+    if (registration == nullptr || registration->side[0] == Side::closed) return;
+    shut(port, *registration);
     const std::intptr_t closed = forget_and_close(port, *registration, handle);
     if (closed < 0)
         report_problem("closing a handle failed", error_of(Call::close, closed).on_descriptor(handle));
@@ -374,7 +380,10 @@ void destroy(CompletionPort& base) {
 constexpr CompletionPortType attempt_port_type = {
     .name = "attempt",
     .open = open,
-    .start = start,
+    .start = {start_by<OperationKind::accept>, start_by<OperationKind::connect>,
+              start_by<OperationKind::recv>, start_by<OperationKind::recv_borrowed>,
+              start_by<OperationKind::send>, start_by<OperationKind::send_all>,
+              start_by<OperationKind::readable>, start_by<OperationKind::writable>, start_close},
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

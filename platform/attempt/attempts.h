@@ -39,16 +39,21 @@ inline bool accept_next(std::intptr_t answer) {
     return answer == -EINTR || answer == -ECONNABORTED || answer == -EPROTO;
 }
 
+/// Receives into `data`. The usual case is looked at first: this is the hottest place of all.
 inline Outcome receive(CompletionPort& port, Operation& operation, std::byte* data, std::size_t size,
                        bool short_means_empty) {
     Kernel& kernel = *port.kernel;
-    std::intptr_t received;
-    do received = kernel.recv(kernel, operation.handle, data, size, 0);
-    while (try_again(received));
-    if (received == -EAGAIN) return would_block;
-    operation.answer = received;
-    const bool drained = short_means_empty && received > 0 && static_cast<std::size_t>(received) < size;
-    return drained ? answered_drained : answered;
+    for (;;) {
+        const std::intptr_t received = kernel.recv(kernel, operation.handle, data, size, 0);
+        if (received > 0) [[likely]] {
+            operation.answer = received;
+            const bool drained = short_means_empty && static_cast<std::size_t>(received) < size;
+            return drained ? answered_drained : answered;
+        }
+        if (try_again(received)) continue;
+        if (received == -EAGAIN) return would_block;
+        return answer_with(operation, received);
+    }
 }
 
 /// `short_means_empty`: a short receive proves that nothing is left.
@@ -63,16 +68,14 @@ inline Outcome recv_borrowed(CompletionPort& port, Operation& operation, bool sh
         port.buffers.waiting.push_back(operation);
         return waits_for_buffer;
     }
-    const Outcome outcome =
-        receive(port, operation, buffer, BufferPool::buffer_size, short_means_empty);
-    if (outcome == would_block || operation.failed())
+    operation.data = buffer;
+    const Outcome outcome = receive(port, operation, buffer, BufferPool::buffer_size, short_means_empty);
+    if (outcome == would_block || operation.failed()) [[unlikely]]
         BufferPool::give_back(buffer);
-    else
-        operation.data = buffer;
     return outcome;
 }
 
-inline Outcome send(CompletionPort& port, Operation& operation, bool) {
+inline Outcome send(CompletionPort& port, Operation& operation) {
     Kernel& kernel = *port.kernel;
     std::intptr_t answer;
     do answer = kernel.send(kernel, operation.handle, operation.data, operation.size, MSG_NOSIGNAL);
@@ -81,21 +84,25 @@ inline Outcome send(CompletionPort& port, Operation& operation, bool) {
     return answer_with(operation, answer);
 }
 
-inline Outcome send_all(CompletionPort& port, Operation& operation, bool) {
+inline Outcome send_all(CompletionPort& port, Operation& operation) {
     Kernel& kernel = *port.kernel;
     for (;;) {
-        const std::intptr_t sent =
-            kernel.send(kernel, operation.handle, operation.data, operation.size, MSG_NOSIGNAL);
+        const std::size_t size = operation.size;
+        const std::intptr_t sent = kernel.send(kernel, operation.handle, operation.data, size, MSG_NOSIGNAL);
+        if (sent == static_cast<std::intptr_t>(size)) [[likely]]
+            return answer_with(operation, 0);
+        if (sent >= 0) {
+            operation.data += sent;
+            operation.size -= static_cast<std::size_t>(sent);
+            continue;
+        }
         if (try_again(sent)) continue;
         if (sent == -EAGAIN) return would_block;
-        if (sent < 0) return answer_with(operation, sent);
-        operation.data += sent;
-        operation.size -= static_cast<std::size_t>(sent);
-        if (operation.size == 0) return answer_with(operation, 0);
+        return answer_with(operation, sent);
     }
 }
 
-inline Outcome accept(CompletionPort& port, Operation& operation, bool) {
+inline Outcome accept(CompletionPort& port, Operation& operation) {
     Kernel& kernel = *port.kernel;
     std::intptr_t answer;
     do answer = kernel.accept(kernel, operation.handle, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -120,7 +127,7 @@ inline Outcome finish_connect(Kernel& kernel, Operation& operation) {
 }
 
 /// `size` says whether the connection has been begun.
-inline Outcome connect(CompletionPort& port, Operation& operation, bool) {
+inline Outcome connect(CompletionPort& port, Operation& operation) {
     Kernel& kernel = *port.kernel;
     if (operation.size != 0) return finish_connect(kernel, operation);
     const Address& address = *operation.peer;
@@ -142,7 +149,19 @@ inline Outcome poll(CompletionPort& port, Operation& operation, short events) {
     return answer_with(operation, answer < 0 ? answer : 0);
 }
 
-inline Outcome readable(CompletionPort& port, Operation& operation, bool) { return poll(port, operation, POLLIN); }
-inline Outcome writable(CompletionPort& port, Operation& operation, bool) { return poll(port, operation, POLLOUT); }
+/// The attempt of each kind of operation. (Closing is no attempt: see attempt_port.cc.)
+template <OperationKind kind>
+[[gnu::always_inline]] inline Outcome attempt(CompletionPort& port, Operation& operation,
+                                              bool short_means_empty) {
+    if constexpr (kind == OperationKind::accept) return accept(port, operation);
+    if constexpr (kind == OperationKind::connect) return connect(port, operation);
+    if constexpr (kind == OperationKind::recv) return recv(port, operation, short_means_empty);
+    if constexpr (kind == OperationKind::recv_borrowed)
+        return recv_borrowed(port, operation, short_means_empty);
+    if constexpr (kind == OperationKind::send) return send(port, operation);
+    if constexpr (kind == OperationKind::send_all) return send_all(port, operation);
+    if constexpr (kind == OperationKind::readable) return poll(port, operation, POLLIN);
+    if constexpr (kind == OperationKind::writable) return poll(port, operation, POLLOUT);
+}
 
 }  // namespace pollard::attempts

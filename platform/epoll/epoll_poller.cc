@@ -93,7 +93,8 @@ Result<void> remove(Poller& base, Token token) {
 }
 
 constexpr std::uint32_t same_bits = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLERR | EPOLLHUP;
-static_assert(EPOLLIN == 0x01 && EPOLLPRI == 0x02 && EPOLLOUT == 0x04 && EPOLLERR == 0x08 && EPOLLHUP == 0x10);
+static_assert(EPOLLIN == 0x01 && EPOLLPRI == 0x02 && EPOLLOUT == 0x04 && EPOLLERR == 0x08 &&
+              EPOLLHUP == 0x10);
 // The peer's half close has its own bit far up; here it is a hang-up.
 constexpr int half_close_shift = 9;
 static_assert(EPOLLRDHUP >> half_close_shift == EPOLLHUP);
@@ -141,8 +142,13 @@ void close(Poller& base) {
     release(&poller);
 }
 
-constexpr PollerType epoll_poller_type = {
-    .name = "epoll", .add = add, .arm = nullptr, .remove = remove, .wait = wait, .wake = wake, .close = close};
+constexpr PollerType epoll_poller_type = {.name = "epoll",
+                                          .add = add,
+                                          .arm = nullptr,
+                                          .remove = remove,
+                                          .wait = wait,
+                                          .wake = wake,
+                                          .close = close};
 
 }  // namespace
 

@@ -14,8 +14,14 @@ static_assert(sizeof(sockaddr_un) <= sizeof(Address::bytes) &&
               sizeof(sockaddr_in6) <= sizeof(Address::bytes));
 
 namespace {
-template <class T> T& as(Address& address) { return *reinterpret_cast<T*>(address.bytes); }
-template <class T> const T& as(const Address& address) { return *reinterpret_cast<const T*>(address.bytes); }
+template <class T>
+T& as(Address& address) {
+    return *reinterpret_cast<T*>(address.bytes);
+}
+template <class T>
+const T& as(const Address& address) {
+    return *reinterpret_cast<const T*>(address.bytes);
+}
 }  // namespace
 
 Address::Family Address::family() const {

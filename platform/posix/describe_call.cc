@@ -31,19 +31,18 @@ constexpr Name message_flags[] = {
     {MSG_NOSIGNAL, "NOSIGNAL"}, {MSG_OOB, "OOB"}, {MSG_PEEK, "PEEK"}, {MSG_DONTWAIT, "DONTWAIT"}};
 constexpr Name eventfd_flags[] = {{EFD_NONBLOCK, "NONBLOCK"}, {EFD_CLOEXEC, "CLOEXEC"}};
 constexpr Name epoll_flags[] = {{EPOLL_CLOEXEC, "CLOEXEC"}};
-constexpr Name epoll_events[] = {{EPOLLIN, "IN"},         {EPOLLOUT, "OUT"},
-                                 {EPOLLRDHUP, "RDHUP"},   {EPOLLPRI, "PRI"},
-                                 {EPOLLHUP, "HUP"},       {EPOLLERR, "ERR"},
-                                 {EPOLLONESHOT, "ONESHOT"}, {std::int64_t{1} << 31, "ET"}};
+constexpr Name epoll_events[] = {
+    {EPOLLIN, "IN"},   {EPOLLOUT, "OUT"}, {EPOLLRDHUP, "RDHUP"},     {EPOLLPRI, "PRI"},
+    {EPOLLHUP, "HUP"}, {EPOLLERR, "ERR"}, {EPOLLONESHOT, "ONESHOT"}, {std::int64_t{1} << 31, "ET"}};
 constexpr Name poll_events[] = {{POLLIN, "IN"},   {POLLOUT, "OUT"}, {POLLPRI, "PRI"},
                                 {POLLHUP, "HUP"}, {POLLERR, "ERR"}, {POLLNVAL, "NVAL"}};
 
 constexpr Name families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
 constexpr Name epoll_changes[] = {{EPOLL_CTL_ADD, "ADD"}, {EPOLL_CTL_MOD, "MOD"}, {EPOLL_CTL_DEL, "DEL"}};
 constexpr Name directions[] = {{SHUT_RD, "RD"}, {SHUT_WR, "WR"}, {SHUT_RDWR, "RDWR"}};
-constexpr Name socket_options[] = {
-    {SO_ERROR, "SO_ERROR"},   {SO_REUSEADDR, "SO_REUSEADDR"}, {SO_REUSEPORT, "SO_REUSEPORT"},
-    {SO_SNDBUF, "SO_SNDBUF"}, {SO_RCVBUF, "SO_RCVBUF"},       {SO_LINGER, "SO_LINGER"}};
+constexpr Name socket_options[] = {{SO_ERROR, "SO_ERROR"},         {SO_REUSEADDR, "SO_REUSEADDR"},
+                                   {SO_REUSEPORT, "SO_REUSEPORT"}, {SO_SNDBUF, "SO_SNDBUF"},
+                                   {SO_RCVBUF, "SO_RCVBUF"},       {SO_LINGER, "SO_LINGER"}};
 
 /// "IN|OUT"; bits without a name as one number; "0" for none.
 void add_flags(Text& text, std::int64_t bits, std::span<const Name> names) {
@@ -71,7 +70,8 @@ void add_name(Text& text, std::int64_t value, std::span<const Name> names) {
 
 // --- arguments ---
 
-template <class T> T copy_of(const void* bytes) {
+template <class T>
+T copy_of(const void* bytes) {
     T value;
     std::memcpy(&value, bytes, sizeof value);
     return value;
@@ -120,8 +120,7 @@ void add_option(Text& text, const KernelCall& call) {
 
 void add_socket(Text& text, const KernelCall& call) {
     constexpr std::int64_t flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-    constexpr Name types[] = {
-        {SOCK_STREAM, "STREAM"}, {SOCK_DGRAM, "DGRAM"}, {SOCK_SEQPACKET, "SEQPACKET"}};
+    constexpr Name types[] = {{SOCK_STREAM, "STREAM"}, {SOCK_DGRAM, "DGRAM"}, {SOCK_SEQPACKET, "SEQPACKET"}};
     add_name(text, call.argument[0], families);
     text.add(", ");
     add_name(text, call.argument[1] & ~flags, types);
@@ -156,8 +155,10 @@ void add_wait(Text& text, const KernelCall& call) {
     const std::int64_t timeout_ns = call.argument[0];
     if (timeout_ns < 0)
         text.add("for ever");
+    else if (timeout_ns % 1000 == 0)
+        text.add("%lld us", static_cast<long long>(timeout_ns / 1000));
     else
-        text.add("%.6g s", static_cast<double>(timeout_ns) / 1e9);
+        text.add("%lld ns", static_cast<long long>(timeout_ns));
 }
 
 void add_arguments(Text& text, const KernelCall& call) {
@@ -280,7 +281,7 @@ Text describe_kernel_news(const KernelCall& call) {
         case Call::send:
         case Call::read:
         case Call::write:
-            return quote(call.bytes, static_cast<std::size_t>(call.result));
+            return call.result == 0 ? Text() : quote(call.bytes, static_cast<std::size_t>(call.result));
         case Call::epoll_wait:
             return describe_epoll_events(call);
         case Call::poll:

@@ -16,7 +16,8 @@ struct ArgumentCollector {
     bool handle_seen;
     int next_argument = 0;
 
-    template <class T> void note(T argument) {
+    template <class T>
+    void note(T argument) {
         if constexpr (std::is_pointer_v<T>) {
             if constexpr (!std::is_same_v<T, unsigned*>) call.bytes = argument;
         } else if constexpr (std::is_same_v<T, std::size_t>) {
@@ -35,7 +36,8 @@ constexpr bool begins_with_handle(Call call) {
            call != Call::eventfd && call != Call::clock;
 }
 
-template <Call which, auto member> struct Through;
+template <Call which, auto member>
+struct Through;
 
 template <Call which, class R, class... Arguments, R (*Kernel::*member)(Kernel&, Arguments...)>
 struct Through<which, member> {

@@ -2,11 +2,9 @@
 // POSIX says (so that a number is reused soon, which is what makes a stale one dangerous).
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <new>
 
 #include "platform/simulated/socket.h"

@@ -8,7 +8,8 @@
 
 namespace pollard::simulated {
 
-template <class T, class Node = T> class List {
+template <class T, class Node = T>
+class List {
 public:
     List() { head_.next = head_.previous = &head_; }
     List(const List&) = delete;

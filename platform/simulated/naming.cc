@@ -20,8 +20,14 @@ namespace {
 constexpr std::uint16_t first_free_port = 32768;  // net.ipv4.ip_local_port_range
 constexpr std::uint16_t last_free_port = 60999;
 
-template <class T> T& as(Address& address) { return *reinterpret_cast<T*>(address.bytes); }
-template <class T> const T& as(const Address& address) { return *reinterpret_cast<const T*>(address.bytes); }
+template <class T>
+T& as(Address& address) {
+    return *reinterpret_cast<T*>(address.bytes);
+}
+template <class T>
+const T& as(const Address& address) {
+    return *reinterpret_cast<const T*>(address.bytes);
+}
 
 /// The same on both byte orders.
 std::uint16_t swapped(std::uint16_t value) {

@@ -97,9 +97,14 @@ Operation*& slot_of(OpenHandle& handle, const Operation& operation) {
 
 // --- answers ---
 
-void note_answer(SimulatedKernel& kernel, const Operation& operation) {
+void note(SimulatedKernel& kernel, Call call, const Operation& operation) {
+    kernel.digest.add(static_cast<std::int64_t>(call));
     kernel.digest.add(static_cast<std::int64_t>(operation.kind));
     kernel.digest.add(operation.handle);
+}
+
+void note_answer(SimulatedKernel& kernel, const Operation& operation) {
+    note(kernel, Call::next, operation);
     kernel.digest.add(operation.answer);
 }
 
@@ -157,13 +162,6 @@ std::optional<std::intptr_t> try_now(OpenHandle& handle, Operation& operation) {
     return answer;
 }
 
-/// Out of the line for a buffer; the one behind it may have the free one.
-void leave_line(SimulatedPort& port, Operation& operation) {
-    if (!operation.linked()) return;
-    operation.unlink();
-    port.buffers.serve_next();
-}
-
 void progress(OpenHandle& handle, Operation* operation, WorkList& ready) {
     if (operation == nullptr || operation->state != OperationState::armed) return;
     SimulatedPort& port = handle.port;
@@ -175,10 +173,10 @@ void progress(OpenHandle& handle, Operation* operation, WorkList& ready) {
             current_observer->operation_parked(*current_observer, *operation);
         return;
     }
-    leave_line(port, *operation);
+    operation->unlink();  // from the line for a buffer, if it stands there
     std::optional<std::intptr_t> answer;
     if (port.simulated.chance(port.simulated.faults.late_cancel)) answer = try_now(handle, *operation);
-    leave_line(port, *operation);
+    operation->unlink();
     make_due(port, *operation, answer.value_or(-ECANCELED), ready);
 }
 
@@ -243,17 +241,25 @@ struct Progress {
 
 // --- the contract ---
 
-bool start_close(OpenHandle& handle, Operation& operation);
+/// It ends at the next wait.
+void request_cancel(OpenHandle& handle, Operation* operation) {
+    if (operation == nullptr) return;
+    operation->cancel_requested = true;
+    has_news(handle);
+}
+
+/// Null: nothing may start there.
+OpenHandle* find_for_start(SimulatedPort& port, Operation& operation) {
+    operation.cancel_requested = false;
+    note(port.simulated, Call::start, operation);
+    OpenHandle* handle = find(port, operation.handle);
+    return handle == nullptr || handle->ending() ? nullptr : handle;
+}
 
 bool start(CompletionPort& base, Operation& operation) {
     SimulatedPort& port = self_of(base);
-    operation.port = &port;
-    operation.cancel_requested = false;
-    if (current_observer != nullptr) [[unlikely]]
-        current_observer->operation_started(*current_observer, operation);
-    OpenHandle* handle = find(port, operation.handle);
-    if (handle == nullptr || handle->ending()) return answer_inline(port, operation, -EBADF);
-    if (operation.kind == OperationKind::close) return start_close(*handle, operation);
+    OpenHandle* handle = find_for_start(port, operation);
+    if (handle == nullptr) return answer_inline(port, operation, -EBADF);
     Operation*& slot = slot_of(*handle, operation);
     if (slot != nullptr) return answer_inline(port, operation, -EBUSY);
     operation.state = OperationState::armed;
@@ -264,10 +270,16 @@ bool start(CompletionPort& base, Operation& operation) {
     return false;
 }
 
-void request_cancel(OpenHandle& handle, Operation* operation) {
-    if (operation == nullptr) return;
-    operation->cancel_requested = true;
-    has_news(handle);
+bool start_close(CompletionPort& base, Operation& operation) {
+    SimulatedPort& port = self_of(base);
+    OpenHandle* handle = find_for_start(port, operation);
+    if (handle == nullptr) return answer_inline(port, operation, -EBADF);
+    request_cancel(*handle, handle->reading);
+    request_cancel(*handle, handle->writing);
+    handle->closing = &operation;
+    operation.state = OperationState::armed;
+    has_news(*handle);
+    return false;
 }
 
 void cancel(CompletionPort& base, Operation& operation) {
@@ -275,15 +287,6 @@ void cancel(CompletionPort& base, Operation& operation) {
     OpenHandle* handle = find(self_of(base), operation.handle);
     if (handle == nullptr || operation.kind == OperationKind::close) return;
     if (slot_of(*handle, operation) == &operation) request_cancel(*handle, &operation);
-}
-
-bool start_close(OpenHandle& handle, Operation& operation) {
-    request_cancel(handle, handle.reading);
-    request_cancel(handle, handle.writing);
-    handle.closing = &operation;
-    operation.state = OperationState::armed;
-    has_news(handle);
-    return false;
 }
 
 void discard(CompletionPort& base, Handle number) {
@@ -334,10 +337,13 @@ void destroy(CompletionPort& base) {
     if (cleanup != nullptr) cleanup(context);
 }
 
+static_assert(static_cast<std::size_t>(OperationKind::close) == 8);
+
 constexpr CompletionPortType port_type = {
     .name = "simulated_completion",
     .open = open,
-    .start = start,
+    // All kinds alike, but the last one, close.
+    .start = {start, start, start, start, start, start, start, start, start_close},
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

@@ -1,8 +1,7 @@
 // The door of the simulated kernel: every call is noted in the digest, may meet with bad luck, and goes to
 // the function that does it.
 //
-//      Kernel table -> Entry<call, function>: digest, EINTR or EAGAIN by chance -> simulated::send(...) ->
-//      digest
+//      table -> Entry: digest, by chance EINTR or EAGAIN -> simulated::send(...) -> digest -> answer
 //
 // Read next: platform/simulated/streams.cc.
 #include "platform/simulated/simulated_kernel.h"
@@ -37,17 +36,21 @@ std::intptr_t bad_luck(SimulatedKernel& kernel, Call call) {
 }
 
 /// Pointers differ from run to run; what they point to is noted where it is used.
-template <class T> void note_argument(SimulatedKernel& kernel, T argument) {
+template <class T>
+void note_argument(SimulatedKernel& kernel, T argument) {
     if constexpr (!std::is_pointer_v<T>) kernel.digest.add(static_cast<std::int64_t>(argument));
 }
 
-template <class... Arguments> void note_call(SimulatedKernel& kernel, Call call, Arguments... arguments) {
+template <class... Arguments>
+void note_call(SimulatedKernel& kernel, Call call, Arguments... arguments) {
     kernel.digest.add(static_cast<std::int64_t>(call));
     (note_argument(kernel, arguments), ...);
 }
 
-template <Call which, auto function> struct Entry;
-template <Call which, auto function> struct SocketEntry;
+template <Call which, auto function>
+struct Entry;
+template <Call which, auto function>
+struct SocketEntry;
 
 /// Calls that are made on no descriptor.
 template <Call which, class... Arguments, std::intptr_t (*function)(SimulatedKernel&, Arguments...)>
