@@ -86,10 +86,12 @@ namespace bridge {
 void* take_block(std::size_t size);
 void give_back_block(void* block, std::size_t size);
 
-/// What `co_await` waits with: the awaited thing, and the place in the source.
-template <class A>
+/// What `co_await` waits with: the awaited thing, and the place in the source. A temporary in a co_await
+/// expression lives in the compiler's frame until the expression is over, so a reference to it is enough (and
+/// what must not move, a Sleep, does not); for a named thing `Held` is the Reference to it.
+template <class A, class Held = A>
 struct Awaiter {
-    A awaited;  // a value, or a reference to a named thing's
+    Held awaited;
     Site site;
     Frame* frame = nullptr;
 
@@ -151,8 +153,8 @@ struct Promise : Frame {
     void unhandled_exception() noexcept {}
 
     template <Awaitable A>
-    Awaiter<A> await_transform(A&& made,
-                               const std::source_location& where = std::source_location::current()) {
+    Awaiter<A, A&&> await_transform(A&& made,
+                                    const std::source_location& where = std::source_location::current()) {
         static_assert(!std::derived_from<A, Frame>,
                       "write co_await in_place([&] { return Frame{...}; }): see core/co_await.h");
         return {std::forward<A>(made), where};

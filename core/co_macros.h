@@ -23,17 +23,16 @@
 // target. (Simon Tatham's "Coroutines in C" and Contiki's protothreads cut functions in this way; what is
 // added here is what the compiler can check, and a slot for what is waited for.)
 //
-//      CO_BEGIN                     opens the switch; nothing may stand before it but declarations without
-//      locals CO_AWAIT(target, awaitable)  waits; target = its Result CO_TRY(awaitable)            waits; an
-//      error ends this frame with that error, a value is dropped CO_YIELD(value)              generators:
-//      hands a value out; goes on at the next request CO_RETURN(result)            ends the frame with a
-//      value, an Error or a Result; CO_RETURN() without value CO_END                       closes the switch;
-//      the end of a body without result
+//      CO_BEGIN                     opens the switch; nothing may stand before it
+//      CO_AWAIT(target, awaitable)  waits; target = its Result
+//      CO_TRY(awaitable)            waits; an error ends this frame with that error, a value is dropped
+//      CO_YIELD(value)              generators: hands a value out; goes on at the next request
+//      CO_RETURN(result)            ends the frame: a value, an Error or a Result; CO_RETURN() without value
+//      CO_END                       closes the switch; the end of a body without result
 //
 // What the rules are, and who enforces them:
 //  - A local that must survive a stop is a field of the frame. A local with an initialiser in front of a
-//  macro,
-//    in the same block, does not compile ("jump to case label crosses initialization").
+//    macro, in the same block, does not compile ("jump to case label crosses initialization").
 //  - No CO_AWAIT inside a `switch` of your own: does not compile (ResumePoint is an enum class).
 //  - One macro a line: two are two equal case labels and do not compile.
 //  - A plain `return`, or a forgotten CO_END, does not compile (only frames can make a Progress).

@@ -54,12 +54,13 @@ struct Callback : Work {
     void cancel() { unlink(); }
 
 private:
-    static constexpr WorkType run_type = {[](Work* work) {
-                                              auto* callback = static_cast<Callback*>(work);
-                                              callback->function(callback->context);
-                                          },
-                                          "a callback"};
+    static const WorkType run_type;
 };
+inline constexpr WorkType Callback::run_type = {[](Work* work) {
+                                                    auto* callback = static_cast<Callback*>(work);
+                                                    callback->function(callback->context);
+                                                },
+                                                "a callback"};
 
 /// The same at a time.
 struct TimedCallback : Timer {
@@ -69,13 +70,14 @@ struct TimedCallback : Timer {
     TimedCallback(void (*call)(void*), void* with) : Timer(&run_type), function(call), context(with) {}
 
 private:
-    static constexpr WorkType run_type = {[](Work* work) {
-                                              auto* callback =
-                                                  static_cast<TimedCallback*>(static_cast<Timer*>(work));
-                                              callback->function(callback->context);
-                                          },
-                                          "a timed callback"};
+    static const WorkType run_type;
 };
+inline constexpr WorkType TimedCallback::run_type = {
+    [](Work* work) {
+        auto* callback = static_cast<TimedCallback*>(static_cast<Timer*>(work));
+        callback->function(callback->context);
+    },
+    "a timed callback"};
 
 /// A callback in a block of the loop's own: what the forms that take a lambda use. Counted like a task.
 struct PooledCall : Timer {

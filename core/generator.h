@@ -85,7 +85,7 @@ public:
     /// A generator that has not started has no yield to receive the value: Error{invalid_argument}, unharmed.
     Result<Yield> send(Send value) {
         if (state() == GeneratorState::created)
-            return Error(ErrorKind::invalid_argument, Call::next).on("send before the first next");
+            return Error(ErrorKind::invalid_argument, Call::next).on("send before next");
         return resume_with(std::move(value), Error{});
     }
 
@@ -202,7 +202,7 @@ public:
 private:
     /// One step of the body, from one stop to the next.
     Result<Yield> resume_with(std::optional<Send> value, const Error& thrown) {
-        if (running_) return Error(ErrorKind::busy, Call::next).on("resumed from inside itself");
+        if (running_) return Error(ErrorKind::busy, Call::next).on("resumed inside itself");
         if (flags.finished) return Error(ErrorKind::stopped, Call::next);
         flags.started = true;
         sent_ = std::move(value);

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "platform/result.h"
+
 namespace pollard {
 
 namespace {
@@ -84,7 +86,7 @@ int parse_options(int argc, char** argv, std::span<const Option> options) {
             continue;
         }
         const std::size_t equals = argument.find('=');
-        const Option* option = find_named(options, argument.substr(0, equals));
+        const Option* option = find_named(options, part_of(argument, 0, equals));
         if (option == nullptr) return usage_error("unknown option %s; --help shows what is right", argv[i]);
         if (option->kind == Option::Kind::flag) {
             if (equals != argument.npos) return usage_error("%s: this option takes no value", argv[i]);

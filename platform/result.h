@@ -138,6 +138,15 @@ struct Error {
     Error on(std::string_view name) const;
 };
 
+/// `count` characters from `first` on, or as many as there are. (std::string_view::substr checks by throwing, and
+/// would pull the C++ runtime into an unoptimised build.)
+constexpr std::string_view part_of(std::string_view text, std::size_t first,
+                                   std::size_t count = std::string_view::npos) {
+    if (first > text.size()) first = text.size();
+    if (count > text.size() - first) count = text.size() - first;
+    return {text.data() + first, count};
+}
+
 /// A short text on the stack, always zero-terminated; what does not fit is cut off.
 struct Text {
     char chars[240];

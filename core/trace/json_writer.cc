@@ -117,7 +117,7 @@ void JsonWriter::put_string(std::string_view value) {
         else if (first < ' ')
             put(Text().add("\\u%04x", first).view());
         else
-            put(value.substr(0, length));
+            put(part_of(value, 0, length));
         value.remove_prefix(length == 0 ? 1 : length);
     }
     put("\"");

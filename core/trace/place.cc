@@ -19,9 +19,9 @@ std::string_view name_in(std::string_view signature) {
     constexpr std::string_view clang_scope = "(anonymous namespace)::";
     if (const auto scope = signature.rfind(clang_scope); scope != std::string_view::npos)
         signature.remove_prefix(scope + clang_scope.size());
-    signature = signature.substr(0, signature.find('('));
+    signature = part_of(signature, 0, signature.find('('));
     const auto before = signature.find_last_of(" :");
-    return before == std::string_view::npos ? signature : signature.substr(before + 1);
+    return before == std::string_view::npos ? signature : part_of(signature, before + 1);
 }
 
 Text describe_awaited(Frame& frame) {
@@ -36,7 +36,7 @@ Text describe_awaited(Frame& frame) {
 
 Text describe_place(const Site& site) {
     const std::string_view path = site.file;
-    const std::string_view file = path.substr(path.find_last_of("/\\") + 1);
+    const std::string_view file = part_of(path, path.find_last_of("/\\") + 1);
     return Text().add("%.*s:%u", static_cast<int>(file.size()), file.data(), site.line);
 }
 

@@ -22,6 +22,14 @@ namespace {
 
 bool again(std::intptr_t result) { return result == -EINTR || result == -EAGAIN; }
 
+/// Makes the call until no signal interrupts it.
+std::intptr_t uninterrupted(const auto& call) {
+    std::intptr_t result;
+    do result = call();
+    while (result == -EINTR);
+    return result;
+}
+
 }  // namespace
 
 std::size_t open_descriptors() {
@@ -93,18 +101,23 @@ Address World::address_of(Handle handle) {
     return *address;
 }
 
+void World::connect(Handle handle, const Address& address) {
+    const std::intptr_t result = kernel().connect(kernel(), handle, address.raw(), address.length);
+    // An interrupted one goes on by itself.
+    EXPECT_TRUE(result == 0 || result == -EINPROGRESS || result == -EINTR) << result;
+}
+
 Handle World::connecting_to(const Address& address) {
     const Result<Handle> opened = open_stream_socket(kernel(), address);
     EXPECT_TRUE(opened) << describe(opened.error()).c_str();
-    const std::intptr_t result = kernel().connect(kernel(), *opened, address.raw(), address.length);
-    EXPECT_TRUE(result == 0 || result == -EINPROGRESS) << result;
+    connect(*opened, address);
     return keep(*opened);
 }
 
 Handle World::accepted_from(Handle listening) {
     EXPECT_TRUE(await(listening, POLLIN)) << "nobody connects";
-    const std::intptr_t handle =
-        kernel().accept(kernel(), listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const std::intptr_t handle = uninterrupted(
+        [&] { return kernel().accept(kernel(), listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); });
     EXPECT_GE(handle, 0);
     return keep(static_cast<Handle>(handle));
 }
@@ -127,9 +140,7 @@ Ends World::narrow_pair() {
     const Handle ours = socket();
     set_option(ours, SOL_SOCKET, SO_RCVBUF, bytes);
     set_option(ours, SOL_SOCKET, SO_SNDBUF, bytes);
-    const Address address = address_of(listening);
-    const std::intptr_t result = kernel().connect(kernel(), ours, address.raw(), address.length);
-    EXPECT_TRUE(result == 0 || result == -EINPROGRESS) << result;
+    connect(ours, address_of(listening));
     const Handle peer = accepted_from(listening);
     EXPECT_TRUE(await(ours, POLLOUT));
     close(listening);
@@ -191,12 +202,16 @@ std::string World::recv(Handle handle, std::size_t size) {
 
 std::string World::recv_now(Handle handle, std::size_t size) {
     std::string bytes(size, '\0');
-    std::intptr_t count;
-    do count = kernel().recv(kernel(), handle, bytes.data(), size, 0);
-    while (count == -EINTR);
+    const std::intptr_t count =
+        uninterrupted([&] { return kernel().recv(kernel(), handle, bytes.data(), size, 0); });
     EXPECT_TRUE(count >= 0 || count == -EAGAIN) << count;
     bytes.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
     return bytes;
+}
+
+bool World::would_block(Handle handle) {
+    char byte;
+    return uninterrupted([&] { return kernel().recv(kernel(), handle, &byte, 1, MSG_PEEK); }) == -EAGAIN;
 }
 
 std::string World::recv_to_end(Handle handle) { return recv(handle, SIZE_MAX); }
@@ -205,8 +220,8 @@ std::size_t World::fill(Handle handle) {
     const std::string bytes(16 * 1024, 'f');
     std::size_t filled = 0;
     for (;;) {
-        const std::intptr_t sent = kernel().send(kernel(), handle, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (sent == -EINTR) continue;
+        const std::intptr_t sent = uninterrupted(
+            [&] { return kernel().send(kernel(), handle, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
         if (sent == -EAGAIN) return filled;
         EXPECT_GT(sent, 0);
         if (sent <= 0) return filled;
@@ -257,7 +272,8 @@ DescriptorShortage::DescriptorShortage(World& world, unsigned spare) : world_(wo
     // New numbers must stay below the limit, and the lowest free one is taken: so it is the limit.
     Handle lowest_free = no_handle;
     std::vector<Handle> probes;
-    for (unsigned number = 0; number <= spare; ++number) probes.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    for (unsigned number = 0; number <= spare; ++number)
+        probes.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     for (const Handle probe : probes) {
         lowest_free = std::max(lowest_free, probe);
         ::close(probe);

@@ -40,10 +40,13 @@ inline void PrintTo(EventBits what, std::ostream* out) { *out << "bits " << stat
 namespace conformance {
 
 /// Far longer than anything here takes, on the slowest machine. What has not happened by then never will.
-inline constexpr std::int64_t patience_ns = 20 * second_ns;
+inline constexpr std::int64_t patience_ns = 10 * second_ns;
 
 /// The kind of the error, `none` for a success: EXPECT_EQ(kind_of(result), ErrorKind::busy).
-template <class R> ErrorKind kind_of(const R& result) { return result.error().kind; }
+template <class R>
+ErrorKind kind_of(const R& result) {
+    return result.error().kind;
+}
 
 /// What a subject of a suite says of the kernel it runs on.
 struct WorldOptions {
@@ -78,7 +81,9 @@ public:
     Handle socket();
     Handle keep(Handle made);
     Address address_of(Handle handle);
-    /// Has begun to connect, or has.
+    /// Begins to; it may be there at once.
+    void connect(Handle handle, const Address& address);
+    /// A new socket that does so.
     Handle connecting_to(const Address& address);
     /// The next in the listener's queue, waited for.
     Handle accepted_from(Handle listening);
@@ -96,6 +101,8 @@ public:
     /// What is there now; at most `size` bytes.
     std::string recv_now(Handle handle, std::size_t size);
     std::string recv_to_end(Handle handle);
+    /// Whether there is nothing to receive: it has been tried.
+    bool would_block(Handle handle);
     /// Sends until it would block; gives how much that was.
     std::size_t fill(Handle handle);
     void half_close(Handle handle);

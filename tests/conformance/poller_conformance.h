@@ -49,7 +49,8 @@ inline constexpr PollerSubject poller_subjects[] = {
     {"simulated_far", open_simulated, {.simulated = true, .latency_ns = 3 * millisecond_ns}},
     {"simulated_moody",
      open_simulated,
-     {.simulated = true, .faults = {.spurious_readiness = 300, .interrupted = 100, .out_of_order_events = 500}}},
+     {.simulated = true,
+      .faults = {.spurious_readiness = 300, .interrupted = 100, .out_of_order_events = 500}}},
 };
 
 class PollerTest : public testing::TestWithParam<PollerSubject> {
@@ -81,7 +82,9 @@ protected:
     }
 
     /// One wait; what it tells is remembered for `told`. Gives the number of events.
-    std::size_t wait(std::int64_t timeout_ns, std::size_t capacity = 16) { return wait_on(*poller, timeout_ns, capacity); }
+    std::size_t wait(std::int64_t timeout_ns, std::size_t capacity = 16) {
+        return wait_on(*poller, timeout_ns, capacity);
+    }
     std::size_t wait_on(Poller& which, std::int64_t timeout_ns, std::size_t capacity = 16) {
         std::vector<Event> events(capacity);
         const Result<std::size_t> count = which.wait(events, timeout_ns);

@@ -1,5 +1,5 @@
-// An await in a `switch` of one's own. Its case label would belong to that switch and not to the body's, and the
-// frame would resume somewhere else; but a ResumePoint is no case of a switch over anything else.
+// An await in a `switch` of one's own. Its case label would belong to that switch and not to the body's, and
+// the frame would resume somewhere else; but a ResumePoint is no case of a switch over anything else.
 //
 // EXPECT-GCC: could not convert .*ResumePoint.* to .int.
 // EXPECT-CLANG: pollard::ResumePoint' is not implicitly convertible to 'int'

@@ -1,5 +1,5 @@
-// `co_await` of a hand-written frame, made in the expression. Some compilers copy such a temporary byte by byte, and
-// a frame must stay where it is.
+// `co_await` of a hand-written frame, made in the expression. Some compilers copy such a temporary byte by
+// byte, and a frame must stay where it is.
 //
 // EXPECT: write co_await in_place\(\[&\] \{ return Frame\{\.\.\.\}; \}\)
 #include "core/co_await.h"

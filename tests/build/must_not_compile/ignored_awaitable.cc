@@ -1,4 +1,5 @@
-// An operation that is made and not awaited: the macro around it was forgotten, and nothing would be received.
+// An operation that is made and not awaited: the macro around it was forgotten, and nothing would be
+// received.
 //
 // EXPECT: ignoring return(ed)? value .*nodiscard
 #include <array>

@@ -1,5 +1,5 @@
-// A local with an initialiser in front of an await in the same block. It would have to survive the suspension, and
-// only fields do: when the frame resumes, the switch jumps past the initialiser.
+// A local with an initialiser in front of an await in the same block. It would have to survive the
+// suspension, and only fields do: when the frame resumes, the switch jumps past the initialiser.
 //
 // EXPECT-GCC: jump to case label
 // EXPECT-GCC: crosses initialization of 'int count'

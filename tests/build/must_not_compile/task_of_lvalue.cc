@@ -1,4 +1,5 @@
-// A named coroutine given to create_task. A task takes its coroutine over, so that has to be said with std::move.
+// A named coroutine given to create_task. A task takes its coroutine over, so that has to be said with
+// std::move.
 //
 // EXPECT: a task takes the coroutine over: pass it by value or std::move
 #include <utility>
