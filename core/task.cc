@@ -86,7 +86,7 @@ void TaskState::let_go() {
 
 bool TaskState::cancel() {
     if (done) return false;
-    ++cancel_requests;
+    if (cancel_requests != 255) ++cancel_requests;
     Frame& first = root();
     if (first.linked() && first.site == nullptr) {
         // In the ready queue and at no site: it has not started, and its body never will.

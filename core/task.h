@@ -43,22 +43,22 @@ struct TaskType {
     bool root_indirect;           // or of a pointer to it (a compiler's coroutine)
 };
 
-/// The part of a task that is the same for all: 64 bytes.
+/// The part of a task that is the same for all: 56 bytes.
 struct TaskState {
     Link in_all_tasks;  // the loop's list of tasks that are not done
     const TaskType* type;
     TaskPool* home;
     /// Frames and callbacks that become ready when this task is done, in the order in which they came.
     WorkList waiters;
-    std::uint32_t id = 0;
-    std::uint32_t references = 1;
-    std::uint16_t cancel_requests = 0;
-    bool done = false;
+    std::uint32_t references : 24 = 1;
+    std::uint32_t cancel_requests : 8 = 0;  // stays at 255
+    std::uint32_t id : 28 = 0;
+    std::uint32_t done : 1 = false;
     /// A cancellation that no await has delivered yet.
-    bool cancel_pending = false;
+    std::uint32_t cancel_pending : 1 = false;
     /// Somebody has seen, or will see, how it ended: no report when it is freed.
-    bool result_seen = false;
-    bool cancelled_by_close = false;
+    std::uint32_t result_seen : 1 = false;
+    std::uint32_t cancelled_by_close : 1 = false;
 
     TaskState(const TaskType& task_type, Scheduler& owner) : type(&task_type), home(owner.pool) {}
 
@@ -73,8 +73,13 @@ struct TaskState {
     /// request. False: it is done already.
     bool cancel();
     void clear_pending_cancel();
+    void hold() {
+        ++references;
+        POLLARD_REQUIRE(references != 0, "too many references to one task: sixteen million");
+    }
     void let_go();
 };
+static_assert(sizeof(void*) != 8 || sizeof(TaskState) == 56);
 
 /// Told by run_chain when a task's root frame has finished.
 void task_finished(TaskState& task);
@@ -92,9 +97,9 @@ public:
     struct AwaitedByName;
 
     TaskRef() = default;
-    explicit TaskRef(TaskState& state) : state_(&state) { ++state.references; }
+    explicit TaskRef(TaskState& state) : state_(&state) { state.hold(); }
     TaskRef(const TaskRef& other) : state_(other.state_) {
-        if (state_ != nullptr) ++state_->references;
+        if (state_ != nullptr) state_->hold();
     }
     TaskRef(TaskRef&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
     TaskRef& operator=(TaskRef other) noexcept {

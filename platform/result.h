@@ -103,30 +103,38 @@ enum class Call : std::uint8_t {
 };
 inline constexpr std::size_t call_count = static_cast<std::size_t>(Call::create_task) + 1;
 
-struct Error {
+/// What went wrong and in which call. Kind `none`: nothing did.
+struct ErrorHead {
     /// What the call was made on. An address is kept whole; of a longer name (a path) the end is kept.
     enum class Object : std::uint8_t { none, descriptor, ipv4, ipv6, text };
-
-    struct IpAddress {
-        std::uint8_t bytes[16];  // 4 of them for IPv4; network order
-        std::uint16_t port;
-    };
 
     ErrorKind kind = ErrorKind::none;
     Call call = Call::none;
     Object object = Object::none;
     /// The kernel's own number (errno on POSIX systems); 0 where the library itself said no.
     std::int32_t code = 0;
+};
+
+/// On what. A success leaves it unwritten: that is one byte to write, not 32.
+struct ErrorObject {
+    struct IpAddress {
+        std::uint8_t bytes[16];  // 4 of them for IPv4; network order
+        std::uint16_t port;
+    };
     union {
         std::int64_t descriptor;
         IpAddress address;
         char text[24];
     };
+    constexpr ErrorObject() {}
+    struct Nothing {};
+    constexpr explicit ErrorObject(Nothing) : text{} {}
+};
 
-    // The object's bytes stay unwritten while `object` is none: a success is one byte to write, not 32.
+struct Error : ErrorHead, ErrorObject {
     constexpr Error() {}
     constexpr Error(ErrorKind what, Call where, std::int32_t raw_code = 0)
-        : kind(what), call(where), code(raw_code) {}
+        : ErrorHead{.kind = what, .call = where, .code = raw_code}, ErrorObject(Nothing()) {}
 
     Error on_descriptor(std::int64_t which) const {
         Error error = *this;
@@ -137,6 +145,7 @@ struct Error {
     /// The same error, naming its object; of a long name the end is kept.
     Error on(std::string_view name) const;
 };
+static_assert(sizeof(Error) == 32);
 
 /// `count` characters from `first` on, or as many as there are. (std::string_view::substr checks by throwing, and
 /// would pull the C++ runtime into an unoptimised build.)
@@ -175,16 +184,17 @@ Text describe(const Error& error);
             ::pollard::programming_error(__FILE__, __LINE__, sentence " [" #condition "]"); \
     } while (false)
 
-/// A value of type T, or an Error.
+/// A value of type T, or an Error. The value stands where the error's object would: for a T of up to 24 bytes a
+/// Result is no larger than an Error.
 template <class T>
 class [[nodiscard]] Result {
 public:
     using value_type = T;
 
     /// Neither value nor error yet: holds the error `invalid_state`. Lets a Result be a field of a frame.
-    Result() : error_(ErrorKind::invalid_state, Call::none), has_value_(false) {}
-    Result(T value) : value_(std::move(value)), has_value_(true) {}
-    Result(const Error& error) : error_(error), has_value_(false) {}
+    Result() : head_{.kind = ErrorKind::invalid_state}, object_(ErrorObject::Nothing()) {}
+    Result(T value) : value_(std::move(value)) {}
+    Result(const Error& error) : head_(error), object_(error) {}
 
     Result(const Result& other)
         requires std::is_trivially_copy_constructible_v<T>
@@ -202,39 +212,39 @@ public:
         requires std::is_trivially_destructible_v<T>
     = default;
 
-    Result(const Result& other) : has_value_(other.has_value_) { copy_from(other); }
-    Result(Result&& other) noexcept : has_value_(other.has_value_) { move_from(other); }
+    Result(const Result& other) : head_(other.head_) { copy_from(other); }
+    Result(Result&& other) noexcept : head_(other.head_) { move_from(other); }
     Result& operator=(const Result& other) {
         if (this == &other) return *this;
         clear();
-        has_value_ = other.has_value_;
+        head_ = other.head_;
         copy_from(other);
         return *this;
     }
     Result& operator=(Result&& other) noexcept {
         if (this == &other) return *this;
         clear();
-        has_value_ = other.has_value_;
+        head_ = other.head_;
         move_from(other);
         return *this;
     }
     ~Result() { clear(); }
 
     Result& operator=(T&& value) {
-        if (has_value_) {
+        if (has_value()) {
             value_ = std::move(value);
         } else {
             ::new (static_cast<void*>(&value_)) T(std::move(value));
-            has_value_ = true;
+            head_.kind = ErrorKind::none;
         }
         return *this;
     }
 
-    explicit operator bool() const { return has_value_; }
-    bool has_value() const { return has_value_; }
+    explicit operator bool() const { return has_value(); }
+    bool has_value() const { return head_.kind == ErrorKind::none; }
 
     T& value() & {
-        POLLARD_REQUIRE(has_value_, "value() of a Result that holds an error: test it first");
+        POLLARD_REQUIRE(has_value(), "value() of a Result that holds an error: test it first");
         return value_;
     }
     const T& value() const& { return const_cast<Result*>(this)->value(); }
@@ -244,33 +254,39 @@ public:
     T&& operator*() && { return std::move(value()); }
     T* operator->() { return &value(); }
     const T* operator->() const { return &value(); }
-    T value_or(T otherwise) const { return has_value_ ? value_ : otherwise; }
+    T value_or(T otherwise) const { return has_value() ? value_ : otherwise; }
 
     /// The error; one with kind `none` when there is a value.
-    Error error() const { return has_value_ ? Error{} : error_; }
+    Error error() const {
+        Error error;
+        if (has_value()) return error;
+        static_cast<ErrorHead&>(error) = head_;
+        static_cast<ErrorObject&>(error) = object_;
+        return error;
+    }
 
 private:
     void clear() {
-        if (has_value_) value_.~T();
+        if (has_value()) value_.~T();
     }
     void copy_from(const Result& other) {
-        if (has_value_)
+        if (has_value())
             ::new (static_cast<void*>(&value_)) T(other.value_);
         else
-            ::new (static_cast<void*>(&error_)) Error(other.error_);
+            ::new (static_cast<void*>(&object_)) ErrorObject(other.object_);
     }
     void move_from(Result& other) {
-        if (has_value_)
+        if (has_value())
             ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         else
-            ::new (static_cast<void*>(&error_)) Error(other.error_);
+            ::new (static_cast<void*>(&object_)) ErrorObject(other.object_);
     }
 
+    ErrorHead head_;
     union {
         T value_;
-        Error error_;
+        ErrorObject object_;
     };
-    bool has_value_;
 };
 
 /// Success, or an Error.

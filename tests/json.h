@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -102,13 +101,22 @@ private:
             if (!take(",")) return false;
         }
     }
+    bool digits() {
+        const std::size_t before = rest_.size();
+        while (!rest_.empty() && rest_[0] >= '0' && rest_[0] <= '9') rest_.remove_prefix(1);
+        return rest_.size() < before;
+    }
     bool number(Json& into) {
-        static const std::regex form("^-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?");
-        std::cmatch match;
-        if (!std::regex_search(rest_.data(), rest_.data() + rest_.size(), match, form)) return false;
+        const std::string_view from = rest_;
+        take("-");
+        if (!take("0") && !digits()) return false;
+        if (take(".") && !digits()) return false;
+        if (take("e") || take("E")) {
+            if (!take("+")) take("-");
+            if (!digits()) return false;
+        }
         into.kind = Json::Kind::number;
-        into.number = std::strtod(match.str().c_str(), nullptr);
-        rest_.remove_prefix(static_cast<std::size_t>(match.length()));
+        into.number = std::strtod(std::string(from.substr(0, from.size() - rest_.size())).c_str(), nullptr);
         return true;
     }
     bool string(std::string& into) {

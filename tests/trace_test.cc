@@ -20,7 +20,6 @@
 #include <map>
 #include <memory>
 #include <random>
-#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -174,6 +173,22 @@ struct SendsALot : Coroutine<SendsALot, void, Awaits<Connect, SendAll>> {
     }
 };
 
+struct SendsAndYields : Coroutine<SendsAndYields, void, Awaits<Connect, SendAll, Sleep>> {
+    Address address;
+    Result<Socket> connected;
+    Socket peer;
+
+    Progress body() {
+        CO_BEGIN;
+        CO_AWAIT(connected, connect(address));
+        if (!connected) CO_RETURN(connected.error());
+        peer = *std::move(connected);
+        CO_TRY(peer.send_all(std::string_view("x")));
+        CO_TRY(sleep_ns(0));
+        CO_END;
+    }
+};
+
 struct BorrowsABuffer : Coroutine<BorrowsABuffer, void, Awaits<Connect, BorrowedRecv>> {
     Address address;
     Result<Socket> connected;
@@ -236,8 +251,14 @@ std::vector<std::string> lines_of(const std::string& text) {
 }
 
 /// Lines of this file are called LINE.
-std::string without_line_numbers(const std::string& text) {
-    return std::regex_replace(text, std::regex("trace_test\\.cc:[1-9][0-9]*"), "trace_test.cc:LINE");
+std::string without_line_numbers(std::string text) {
+    const std::string file = "trace_test.cc:";
+    for (std::size_t at = text.find(file); at != std::string::npos; at = text.find(file, at)) {
+        at += file.size();
+        const std::size_t end = text.find_first_not_of("0123456789", at);
+        if (end != at) text.replace(at, end - at, "LINE");
+    }
+    return text;
 }
 
 /// Each line of `pieces` stands in a line of the story behind that of the piece before.
@@ -406,14 +427,17 @@ loop             nothing is ready
 TEST(NarrationOnEpoll, TheWaitSaysHowLongItTookAndWhichDescriptorsHaveNews) {
     if (find_backend("epoll") == nullptr) GTEST_SKIP() << "this build has no epoll";
     const std::string story = story_of("epoll", [](EventLoop& loop) { EXPECT_EQ(*run_echo(loop), 14u); });
-    EXPECT_TRUE(std::regex_search(
-        story,
-        std::regex(
-            "      kernel +epoll_wait\\([0-9]+, \\.\\., 64, -1\\) = 1 +(after|at once).* fd [0-9]+: IN")))
-        << story;
-    EXPECT_TRUE(std::regex_search(
-        story, std::regex("epoll_ctl\\([0-9]+, ADD, [0-9]+, IN\\|OUT\\|RDHUP\\|PRI\\|ET\\) = 0")))
-        << story;
+    EXPECT_NE(story.find(", IN|OUT|RDHUP|PRI|ET) = 0\n"), std::string::npos) << story;
+    std::size_t sleeps = 0;
+    for (const std::string& line : lines_of(story)) {
+        if (line.find("kernel           epoll_wait(") == std::string::npos) continue;
+        if (line.find(", .., 64, -1) = ") == std::string::npos) continue;
+        ++sleeps;
+        const bool says_how_long = line.find(" after ") < line.size() || line.find(" at once ") < line.size();
+        EXPECT_TRUE(says_how_long) << line;
+        EXPECT_NE(line.find(" fd "), std::string::npos) << line;
+    }
+    EXPECT_GE(sleeps, 2u) << story;
 }
 
 TEST_P(EveryKernel, NoLineOfAnEchoIsWiderThanATerminal) {
@@ -494,6 +518,45 @@ Co<int>#1        trace_test.cc:LINE  naps_by_co_await awaits sleep_ns
 Co<int>#1        resumes at trace_test.cc:LINE: its time has come
 Co<int>#1        is done: success
 )"));
+}
+
+TEST_F(Narrations, NothingIsToldTwiceAndNothingIsLeftOut) {
+    const std::string story = story_of("simulated", [](EventLoop& loop) {
+        const Listener listener = listener_on(loop);
+        EXPECT_TRUE(loop.run_until_complete(SendsAndYields{.address = *listener.local_address()}));
+    });
+    const std::string told = without_line_numbers(story);
+    const std::string expected = R"(
+SendsAndYields#1 begins
+      kernel           socket(AF_INET, STREAM|NONBLOCK|CLOEXEC, 0) = 4
+SendsAndYields#1 trace_test.cc:LINE  awaits connect(address)
+  operation        connect  fd 4, to 127.0.0.1:32768
+    attempt          try it now
+      kernel           connect(4, 127.0.0.1:32768) = EINPROGRESS
+    poller           park until fd 4 is writable (connected, or refused)
+loop             nothing is ready, no timer is set: sleep until the kernel has news
+      kernel           wait(for ever) = 1                     at once
+    attempt          fd 4 may be writable: ask how connecting went
+      kernel           getsockopt(4, SOL_SOCKET, SO_ERROR, [0]) = 0
+      kernel           getpeername(4) = 0                     127.0.0.1:32768
+  operation        connect  fd 4, completed: connected
+SendsAndYields#1 resumes at trace_test.cc:LINE
+SendsAndYields#1 trace_test.cc:LINE  awaits peer.send_all(std::string_view("x"))
+  operation        send_all  fd 4, 1 bytes
+    attempt          try it now
+      kernel           send(4, .., 1, NOSIGNAL) = 1           "x"
+  operation        send_all  fd 4, completed: all bytes are sent
+SendsAndYields#1 trace_test.cc:LINE  awaits sleep_ns(0): the others first
+SendsAndYields#1 resumes at trace_test.cc:LINE: its turn has come
+SendsAndYields#1 is done: success
+)";
+    // The socket() comes before its await is told; where it stands is not this test's business.
+    const auto without_socket = [](std::string text) {
+        const std::string call = "      kernel           socket(AF_INET, STREAM|NONBLOCK|CLOEXEC, 0) = 4\n";
+        if (const std::size_t at = text.find(call); at != std::string::npos) text.erase(at, call.size());
+        return text;
+    };
+    EXPECT_NE(without_socket(told).find(without_socket(expected)), std::string::npos) << told;
 }
 
 TEST_F(Narrations, AfterManyAnswersInARowTheOthersComeFirst) {
@@ -988,6 +1051,7 @@ TEST_P(EveryKernel, TheTimelineOfAnEchoHasATrackForEachTaskAndAnEndForEachBeginn
     for (const Json& event : events_of(trace, "X"))
         if (event["tid"].number == tracks["Client#2"]) slices.insert(event["name"].text.substr(0, 13));
     EXPECT_EQ(slices, (std::set<std::string>{"begins", "trace_test.cc"}));
+    for (const Json& event : events_of(trace, "e")) EXPECT_NE(event["args"]["end"].text, "not ended");
 }
 
 TEST_F(Timelines, AParkedOperationIsAMomentOnItsTasksTrack) {
@@ -1126,6 +1190,7 @@ TEST_F(Timelines, ASchedulerWithoutALoopHasATimelineOfItsOrder) {
     double last = -1;
     for (const Json& event : events_of(json, "X")) {
         EXPECT_GT(event["ts"].number, last);
+        EXPECT_DOUBLE_EQ(event["dur"].number, 1) << "it runs until it suspends and no longer";
         last = event["ts"].number;
     }
     EXPECT_GT(last, 0);
@@ -1135,19 +1200,21 @@ TEST_F(Timelines, WithoutMemoryForASpanBothItsEndsAreMissing) {
     const TemporaryFile file;
     ChromeTrace trace;
     ASSERT_TRUE(trace.open(file.path.c_str()));
+    ObservedKernel door;
+    EventLoop loop;
+    open(loop, door, "simulated");
+    EXPECT_TRUE(loop.run_until_complete(YieldsItsTurn()));  // afterwards the loop itself needs no memory
     {
         const Watching watching(trace);
-        ObservedKernel door;
-        EventLoop loop;
-        open(loop, door, "simulated");
-        auto task = loop.create_task(YieldsItsTurn());  // the pool's slab and the table
-        ASSERT_TRUE(task);
         fail_allocations_after(0, 1'000'000);
-        EXPECT_TRUE(loop.run_until_complete(*task));
+        EXPECT_TRUE(loop.run_until_complete(YieldsItsTurn()));
         fail_allocations_after(0, 0);
     }
     ASSERT_TRUE(trace.close());
-    check_timeline(parsed(file));
+    const Json json = parsed(file);
+    check_timeline(json);
+    EXPECT_TRUE(events_of(json, "b").empty());
+    EXPECT_FALSE(events_of(json, "X").empty());
 }
 
 TEST(ProblemsOnATimeline, AreValidJsonWhateverTheyHoldAndGoToStderrToo) {

@@ -106,7 +106,9 @@ Kernel& put_in_front(InterposedKernel* chain, Kernel& own) {
 
 ObservedKernel::ObservedKernel() {
     after = [](InterposedKernel&, const KernelCall& call) {
-        if (current_observer != nullptr && call.call != Call::clock)
+        // A write is a wake: it may come out of a signal handler, where an observer could not print.
+        const bool told = call.call != Call::clock && call.call != Call::write;
+        if (told && current_observer != nullptr)
             current_observer->kernel_called(*current_observer, call);
     };
 }

@@ -33,7 +33,8 @@ struct InterposedKernel : Kernel {
 /// `inner` and gives the first; `own` itself when the chain is null.
 Kernel& put_in_front(InterposedKernel* chain, Kernel& own);
 
-/// Tells the thread's observer of each call, clock readings excepted.
+/// Tells the thread's observer of each call, except clock readings, and writes: those are wakes, which may come from
+/// signal handlers.
 struct ObservedKernel : InterposedKernel {
     ObservedKernel();
     explicit ObservedKernel(Kernel& behind) : ObservedKernel() { inner = &behind; }

@@ -11,7 +11,8 @@
 //      Cancelled#6       its turn: its sleep was cancelled     Late#8       its turn: it was made just now
 //
 // That they all stand there does not rest on time. Main connects and its Session sends a byte; when that has
-// come to Echo, everything before it has happened, and Echo asks for the callback that stops.
+// come to Echo, everything before it has happened, and Echo asks for a callback. That cancels for the first
+// time and asks for another, which stops: so Cancelled ran a moment ago, and runs no more.
 //
 // Read next: run_gdb_test.py, which runs it; tools/gdb/pollard.py, which is tested.
 #include <array>
@@ -35,27 +36,31 @@ extern "C" {
 
 namespace {
 
+void cancel_and_go_on(void*);
 void stop_and_leave(void*);
 
 EventLoop the_loop;
 bool aborts = false;
 TaskRef<void> to_cancel;
+Callback cancelling{cancel_and_go_on, nullptr};
 Callback stopping{stop_and_leave, nullptr};
 
 struct Sleeper : Coroutine<Sleeper, void, Awaits<Sleep>> {
     Progress body() {
         CO_BEGIN;
-        CO_TRY(sleep_ns(10 * second_ns));
+        CO_TRY(sleep_ns(3600 * second_ns));
         CO_END;
     }
 };
 
+/// Takes a second cancellation.
 struct Cancelled : Coroutine<Cancelled, void, Awaits<Sleep>> {
     Result<void> slept;
 
     Progress body() {
         CO_BEGIN;
-        CO_AWAIT(slept, sleep_ns(20 * second_ns));
+        CO_AWAIT(slept, sleep_ns(7200 * second_ns));
+        CO_AWAIT(slept, sleep_ns(7200 * second_ns));
         CO_END;
     }
 };
@@ -126,7 +131,7 @@ struct Echo : Coroutine<Echo, void, Awaits<BorrowedRecv>> {
             CO_AWAIT(received, peer.recv());
             if (!received || received->empty()) CO_RETURN();
             received->give_back();
-            the_loop.call_soon(stopping);
+            the_loop.call_soon(cancelling);
         }
         CO_END;
     }
@@ -142,6 +147,11 @@ TaskRef<void> spawn(C coroutine) {
     auto task = the_loop.create_task(std::move(coroutine));
     if (!task) give_up(task.error());
     return *std::move(task);
+}
+
+void cancel_and_go_on(void*) {
+    to_cancel.cancel();
+    the_loop.call_soon(stopping);
 }
 
 void stop_and_leave(void*) {

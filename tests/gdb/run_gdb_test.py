@@ -56,7 +56,7 @@ def require_gdb(program):
     if "python works" not in run_gdb(["-ex", "python print('python works')"]):
         skip("this gdb has no Python")
     started = run_gdb(["-ex", "break main", "-ex", "run", "-ex", "info threads", program])
-    if re.search(r"ptrace|not permitted|No threads|Don't know how to run", started):
+    if "Breakpoint 1, " not in started and re.search(r"ptrace|not permitted|Don't know how to run", started):
         skip(f"gdb cannot run a program here: {' '.join(started.split())[-300:]}")
 
 
@@ -112,7 +112,7 @@ SINCE = r"since turn \d+ \((now|1 turn ago|\d+ turns ago)\)"
 SUBJECT = r"(.*/)?gdb_subject\.cc:\d+"
 ACCEPTING = r"listener\.accept\(\): accept on fd \d+"
 RECEIVING = r"peer\.recv\(bytes\): recv on fd \d+"
-SLEEPING = r"sleep_ns\(10 \* second_ns\): until \d+\.\d{3} s on the loop's clock, (10\.000|9\.\d{3}) s after its last look"
+SLEEPING = r"sleep_ns\(3600 \* second_ns\): until \d+\.\d{3} s on the loop's clock, 3\d{3}\.\d{3} s after its last look"
 
 
 def expect_tasks(seen, what):
@@ -124,8 +124,8 @@ def expect_tasks(seen, what):
             rf"  Sleeper#3: waiting {SINCE}\n      at {SUBJECT} for {SLEEPING}",
             rf"  Co<void>#4: waiting {SINCE}\n      Sleeper at {SUBJECT} for {SLEEPING}",
             rf"  Follower#5: waiting {SINCE}\n      at {SUBJECT} for leader: task Main#2",
-            rf"  Cancelled#6: ready, has waited {SINCE}, 1 cancel request\n      at {SUBJECT} for "
-            r"sleep_ns\(20 \* second_ns\): a sleep that was cancelled",
+            rf"  Cancelled#6: ready, has waited {SINCE}, 2 cancel requests\n      at {SUBJECT} for "
+            r"sleep_ns\(7200 \* second_ns\): a sleep that was cancelled",
             rf"  Echo#7: waiting {SINCE}\n      at {SUBJECT} for peer\.recv\(\): recv_borrowed on fd \d+",
             r"  Late#8: ready, has not begun, made in turn \d+ \(now\)",
         ],
@@ -308,7 +308,8 @@ def without_arguments(function):
     before = None
     while before != function:
         before, function = function, re.sub(r"<[^<>]*>", "", function)
-    return re.sub(r"[(]anonymous namespace[)]::|\bpollard::", "", function)
+    function = re.sub(r"[(]anonymous namespace[)]::|\bpollard::", "", function)
+    return re.sub(r"(?<!^operator)[(].*", "", function)
 
 
 def steps_of(program, source, text, arguments):

@@ -31,9 +31,10 @@ def walk():
     # As a user does it: the breakpoint stays, and whoever steps over code of that line stops there once more.
     gdb.execute(f"break {os.environ['POLLARD_STEP_FROM']}")
     gdb.execute("run")
-    if not gdb.selected_inferior().threads():
-        return
     for step in range(MOST_STEPS):
+        if not gdb.selected_inferior().threads():
+            gdb.write("the program has ended\n")
+            return
         here = place()
         if here is not None:
             file, line, text, function = here

@@ -147,7 +147,8 @@ struct Figures {
     double insert, cancel, fire;
 };
 
-template <class Library> Figures play(const Plan& plan, Library& library) {
+template <class Library>
+Figures play(const Plan& plan, Library& library) {
     const std::size_t count = plan.delays_ns.size();
     const std::size_t left = count - plan.cancelled.size();
     Figures figures;

@@ -470,12 +470,12 @@ def summary(snapshot, task, inner):
     """`Main#2: waiting since turn 3 (2 turns ago), 1 cancel request`"""
     state = snapshot.state(task, inner)
     since = task.loop.turns_ago(inner.since_turn())
-    if inner.site() is not None:
-        since = f" since {since}" if state == "waiting" else f", has waited since {since}"
-    elif state == "ready":
-        since = f", has not begun, made in {since}"
-    else:
+    if state == "running now":
         since = ""
+    elif inner.site() is not None:
+        since = f" since {since}" if state == "waiting" else f", has waited since {since}"
+    else:
+        since = f", has not begun, made in {since}"
     return f"{task.name()}: {state}{since}{task.requests()}"
 
 

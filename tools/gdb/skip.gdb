@@ -4,19 +4,20 @@
 #
 # The program should be unoptimised (meson setup -Doptimization=0): in an optimised one, one line is many places.
 # gdb stops neither in what is skipped nor in anything called from there. `info skip` lists the rules, `skip disable`
-# switches them off, and a breakpoint in a skipped function stops all the same. The expressions are extended ones
-# ([(] is a parenthesis: gdb would eat a backslash).
+# switches them off, and a breakpoint in a skipped function stops all the same. The expressions are extended ones;
+# [(] is a parenthesis, since gdb would eat a backslash. Those with _ZN are for functions with a `requires`, of which
+# gdb 13 cannot read the names that Clang gives them.
 #
 # Read next: core/co_macros.h, whose macros are what one steps through.
 
 # The C++ library: move, forward, launder, placement new, span, optional; and what it calls back.
-skip -rfunction ^std::
+skip -rfunction ^(std::|_ZN?K?S[tabsiod])
 skip -rfunction ^operator.new
 
 # The lambdas that the macros write, POLLARD_PLACE and POLLARD_MAKE (two compilers, two names), and what is made in
 # them: an operation is interesting from its `start` on.
 skip -rfunction (^|::body[(][)].*::)operator[(][)][(][)]
-skip -rfunction ^pollard::(Socket|Listener)::
+skip -rfunction ^(pollard::(Socket|Listener)::|_ZNK?7pollard(6Socket|8Listener))
 skip -rfunction ^pollard::[A-Za-z]*Operation::[A-Za-z]*Operation[(]
 skip -rfunction ^pollard::OperationAwait<.*>::OperationAwait[<(]
 skip -rfunction ^pollard::(sleep_ns|Sleep::Sleep)[(]
