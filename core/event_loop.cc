@@ -109,7 +109,7 @@ void EventLoop::run_batch_in_debug_mode() {
         Work& work = batch.pop_front();
         const char* name = work.type->name;
         const std::int64_t began_ns = kernel.clock(kernel);
-        work.run();
+        run_one_carefully(work);
         ++works_run;
         const std::int64_t took_ns = kernel.clock(kernel) - began_ns;
         if (took_ns < slow_callback_duration_ns) continue;

@@ -34,7 +34,10 @@ void run_chain(Frame* frame) {
         if (progress.suspended()) break;
         // The function has been left, so its frame may be destroyed now: by its waiter, who takes the result.
         if (frame->flags.task_root) return task_finished(*frame->root_task);
-        if (frame->waiter == nullptr) return;
+        if (frame->waiter == nullptr) {
+            scheduler.running = nullptr;  // nobody's frame: its owner may destroy it
+            return;
+        }
         frame = frame->waiter;
     }
     if (must_be_careful(scheduler)) [[unlikely]]
@@ -43,6 +46,7 @@ void run_chain(Frame* frame) {
 
 void run_chain_above(Frame* frame) {
     if (frame->flags.task_root) return task_finished(*frame->root_task);
+    current_scheduler->running = nullptr;
     if (frame->waiter != nullptr) run_chain(frame->waiter);
 }
 
@@ -60,18 +64,26 @@ void Scheduler::run_turn() {
 
 void Scheduler::run_batch_carefully() {
     while (!batch.empty()) {
-        Work& work = batch.pop_front();
-        if (work.type->is_frame)
-            run_chain(static_cast<Frame*>(&work));
-        else
-            work.run();
+        run_one_carefully(batch.pop_front());
         ++works_run;
     }
     running = nullptr;
 }
 
-const WorkType Scheduler::careful_type = {[](Work*) { current_scheduler->run_batch_carefully(); }, "careful",
-                                          false};
+void Scheduler::run_one_carefully(Work& work) {
+    if (work.type->is_frame)
+        run_chain(static_cast<Frame*>(&work));
+    else
+        work.run();
+}
+
+const WorkType Scheduler::careful_type = {[](Work*) { current_scheduler->begin_to_be_careful(); }, "careful", false};
+
+void Scheduler::begin_to_be_careful() {
+    // The frame that cancelled itself has suspended meanwhile, and nobody has looked.
+    if (running != nullptr) deliver_pending_cancel(*running);
+    run_batch_carefully();
+}
 
 void Scheduler::be_careful_from_now_on() {
     // A work at the head of the batch: when the running one ends, this one runs all the rest.

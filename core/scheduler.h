@@ -85,8 +85,10 @@ struct Scheduler {
     /// The same for the rest of a batch while an observer watches or a cancellation is pending: with all the
     /// looks between works that the short loop leaves out.
     void run_batch_carefully();
+    void run_one_carefully(Work& work);
     /// From inside a work: whatever of the batch is left shall be run carefully.
     void be_careful_from_now_on();
+    void begin_to_be_careful();
     /// To the error handler, or on stderr when there is none.
     void report(const ErrorReport& report);
     TaskState* running_task();

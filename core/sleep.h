@@ -65,11 +65,11 @@ private:
     bool has_timer() const { return deadline_ns > 0; }
 
     void start_timer(Frame& waiter) {
-        tell_await(waiter);
         waiter_ = &waiter;
         next = nullptr;
         type = &wake_type;
         insert_on_running_loop(*this, deadline_ns);
+        tell_await(waiter);
     }
     /// "1.000 s left" on the running loop's clock.
     static void describe_deadline(Text& text, std::int64_t deadline_ns);

@@ -86,6 +86,8 @@ void TaskState::let_go() {
 
 bool TaskState::cancel() {
     if (done) return false;
+    const SchedulerScope scope(
+        scheduler());  // also from outside a run: what is cancelled belongs to this loop
     if (cancel_requests != 255) ++cancel_requests;
     Frame& first = root();
     if (first.linked() && first.site == nullptr) {

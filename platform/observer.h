@@ -43,7 +43,8 @@ struct Observer {
     void (*task_finished)(Observer&, TaskState&) = [](Observer&, TaskState&) {};
     /// A frame is about to wait for what its site says; it may turn out not to have to.
     void (*frame_awaits)(Observer&, Frame&) = [](Observer&, Frame&) {};
-    /// The frame (the innermost of its chain is another) has returned to the scheduler.
+    /// A frame has returned to the scheduler. It is the one that was resumed last; the innermost of its chain, which
+    /// stands at an await of its own, may be a child that it has started.
     void (*frame_suspended)(Observer&, Frame&) = [](Observer&, Frame&) {};
     /// Told before the frame goes on; its site still says where it stood. (A task's first step has none.)
     void (*frame_resumed)(Observer&, Frame&) = [](Observer&, Frame&) {};

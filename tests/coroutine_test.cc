@@ -371,7 +371,7 @@ struct CancelsItself : Coroutine<CancelsItself, int, Awaits<Sleep, Returns>> {
         ++*steps;
         if (suspends) {
             CO_AWAIT(slept, sleep_ns(0));
-            ++*steps;
+            if (!slept) ++*steps;
             if (!slept) CO_RETURN(slept.error());
         }
         CO_RETURN(7);

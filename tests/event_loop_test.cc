@@ -203,6 +203,33 @@ TEST(LoopNames, AnUnknownKernelIsNotFoundByName) {
     EXPECT_STREQ(describe(opened.error()).c_str(), "open beos: not found");
 }
 
+TEST_P(VirtualLoops, ASleeperCanBeCancelledWhileTheLoopDoesNotRun) {
+    const auto task = *loop.create_task(Sleeper{.delay_ns = 3600 * second_ns});
+    run_one_turn();
+    EXPECT_TRUE(task.cancel());
+    const std::int64_t began_ns = loop.time_ns();
+    EXPECT_EQ(loop.run_until_complete(task).error().kind, ErrorKind::cancelled);
+    EXPECT_EQ(loop.time_ns(), began_ns);
+}
+
+struct CancelsItself : Coroutine<CancelsItself, void, Awaits<Sleep>> {
+    Progress body() {
+        CO_BEGIN;
+        current_scheduler->running_task()->cancel();
+        CO_TRY(sleep_ns(60 * second_ns));
+        CO_END;
+    }
+};
+
+TEST_P(VirtualLoops, ACancellationIsDeliveredAtItsAwaitInDebugModeToo) {
+    for (const bool debug : {false, true}) {
+        loop.set_debug(debug);
+        const std::int64_t began_ns = loop.time_ns();
+        EXPECT_EQ(loop.run_until_complete(CancelsItself{}).error().kind, ErrorKind::cancelled);
+        EXPECT_EQ(loop.time_ns(), began_ns) << "debug mode: " << debug;
+    }
+}
+
 // --- the order of a turn ---
 
 TEST_P(Loops, CallbacksRunFirstInFirstOut) {

@@ -35,9 +35,13 @@ struct [[nodiscard]] OperationAwait : Op {
         this->completed = on_completed;
     }
     bool start(Frame& frame_waiting) {
-        waiter = &frame_waiting;
         if (current_observer != nullptr) [[unlikely]]
             tell_await(frame_waiting);
+        return start_told(frame_waiting);
+    }
+    /// For an awaitable around this one that has told of itself already.
+    bool start_told(Frame& frame_waiting) {
+        waiter = &frame_waiting;
         if (!this->port->start(*this)) {
             frame_waiting.since_turn = current_scheduler->turn_count;
             return false;

@@ -28,6 +28,7 @@ Connect::~Connect() {
 }
 
 bool Connect::start(Frame& waiter) {
+    tell_await(waiter);
     CompletionPort& port = running_loop().port();
     const Result<Handle> handle = open_stream_socket(*port.kernel, address_);
     if (!handle) {
@@ -41,7 +42,7 @@ bool Connect::start(Frame& waiter) {
     }
     operation_.port = &port;
     operation_.handle = *handle;
-    return operation_.start(waiter);
+    return operation_.start_told(waiter);
 }
 
 Result<Socket> Connect::result() {

@@ -1,5 +1,5 @@
-// The CompletionPort contract as a suite: every backend, native or by an
-// adapter, passes the same named tests.
+// The CompletionPort contract as a suite: every backend, native or by an adapter, passes the same named
+// tests.
 //
 //      port_subjects       a new backend is one line here
 //      Driver              the least of loops: waits, and gives each piece of
@@ -13,10 +13,9 @@
 //      borrowed_buffers_test.cc, cancel_test.cc, close_test.cc, faults_test.cc
 //      misfortune_test.cc   many seeds of every fault of the simulated kernel
 //
-// No test depends on whether an operation finished inside start. Three rules
-// are checked in every test, by Driver and Tracked: an operation completes
-// exactly once; an answer that start gave is not told again; `completed` is
-// never called from inside a call of the port.
+// No test depends on whether an operation finished inside start. Three rules are checked in every test, by
+// Driver and Tracked: an operation completes exactly once; an answer that start gave is not told again;
+// `completed` is never called from inside a call of the port.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -40,24 +39,19 @@ namespace pollard {
 namespace conformance {
 
 struct PortSubject {
-  const char *name;
-  const char *backend;
-  WorldOptions world = {};
-  /// Operations are made of calls on the door, so that a FailingKernel can make
-  /// them fail.
-  bool passes_the_door = true;
-  /// What this kernel has and others lack.
-  bool has_urgent_data = false;
-  bool has_datagrams = false;
+    const char* name;
+    const char* backend;
+    WorldOptions world = {};
+    /// Operations are made of calls on the door, so that a FailingKernel can make them fail.
+    bool passes_the_door = true;
+    /// What this kernel has and others lack.
+    bool has_urgent_data = false;
+    bool has_datagrams = false;
 };
-inline void PrintTo(const PortSubject &subject, std::ostream *out) {
-  *out << subject.name;
-}
+inline void PrintTo(const PortSubject& subject, std::ostream* out) { *out << subject.name; }
 
-inline constexpr Faults port_moods = {.spurious_readiness = 300,
-                                      .out_of_order_events = 500,
-                                      .finish_inline = 300,
-                                      .late_cancel = 500};
+inline constexpr Faults port_moods = {
+    .spurious_readiness = 300, .out_of_order_events = 500, .finish_inline = 300, .late_cancel = 500};
 inline constexpr std::int64_t far_ns = 3 * millisecond_ns;
 
 inline constexpr PortSubject port_subjects[] = {
@@ -65,143 +59,123 @@ inline constexpr PortSubject port_subjects[] = {
     {"simulated", "simulated", {.simulated = true}},
     {"simulated_far", "simulated", {.simulated = true, .latency_ns = far_ns}},
     {"simulated_moody", "simulated", {.simulated = true, .faults = port_moods}},
-    {"simulated_completion",
-     "simulated_completion",
-     {.simulated = true},
-     false},
-    {"simulated_completion_far",
-     "simulated_completion",
-     {.simulated = true, .latency_ns = far_ns},
-     false},
-    {"simulated_completion_moody",
-     "simulated_completion",
-     {.simulated = true, .faults = port_moods},
-     false},
+    {"simulated_completion", "simulated_completion", {.simulated = true}, false},
+    {"simulated_completion_far", "simulated_completion", {.simulated = true, .latency_ns = far_ns}, false},
+    {"simulated_completion_moody", "simulated_completion", {.simulated = true, .faults = port_moods}, false},
 };
 
 class Driver {
 public:
-  bool start(Operation &operation) {
-    const Inside here(*this, "start");
-    return port->start(operation);
-  }
-  void cancel(Operation &operation) {
-    const Inside here(*this, "cancel");
-    port->cancel(operation);
-  }
-  void discard(Handle handle) {
-    const Inside here(*this, "discard");
-    port->discard(handle);
-  }
-  /// Work that has news is in `ready` afterwards.
-  Result<void> wait(std::int64_t timeout_ns) {
-    const Inside here(*this, "wait");
-    return port->wait(timeout_ns, ready);
-  }
-  /// Gives each piece of work that is ready now its turn.
-  void run_ready() {
-    WorkList now;
-    now.splice_back(ready);
-    while (!now.empty())
-      now.pop_front().run();
-  }
-  void turn(std::int64_t timeout_ns) {
-    const Result<void> waited = wait(ready.empty() ? timeout_ns : 0);
-    EXPECT_TRUE(waited) << describe(waited.error()).c_str();
-    run_ready();
-  }
-  /// Takes a few turns, in which whatever should not happen has its chance.
-  void settle() {
-    for (int turns = 0; turns < 5; ++turns)
-      turn(millisecond_ns);
-  }
-  /// False: patience is at its end.
-  bool run_until(const std::function<bool()> &reached) {
-    const std::int64_t deadline_ns = now_ns() + patience_ns;
-    while (!reached()) {
-      const std::int64_t left_ns = deadline_ns - now_ns();
-      if (left_ns <= 0)
-        return false;
-      turn(left_ns);
+    bool start(Operation& operation) {
+        const Inside here(*this, "start");
+        return port->start(operation);
     }
-    return true;
-  }
-  std::int64_t now_ns() const { return port->kernel->clock(*port->kernel); }
+    void cancel(Operation& operation) {
+        const Inside here(*this, "cancel");
+        port->cancel(operation);
+    }
+    void discard(Handle handle) {
+        const Inside here(*this, "discard");
+        port->discard(handle);
+    }
+    /// Work that has news is in `ready` afterwards.
+    Result<void> wait(std::int64_t timeout_ns) {
+        const Inside here(*this, "wait");
+        return port->wait(timeout_ns, ready);
+    }
+    /// Gives each piece of work that is ready now its turn.
+    void run_ready() {
+        WorkList now;
+        now.splice_back(ready);
+        while (!now.empty()) now.pop_front().run();
+    }
+    void turn(std::int64_t timeout_ns) {
+        const Result<void> waited = wait(ready.empty() ? timeout_ns : 0);
+        EXPECT_TRUE(waited) << describe(waited.error()).c_str();
+        run_ready();
+    }
+    /// Takes a few turns, in which whatever should not happen has its chance.
+    void settle() {
+        for (int turns = 0; turns < 5; ++turns) turn(millisecond_ns);
+    }
+    /// False: patience is at its end.
+    bool run_until(const std::function<bool()>& reached) {
+        const std::int64_t deadline_ns = now_ns() + patience_ns;
+        while (!reached()) {
+            const std::int64_t left_ns = deadline_ns - now_ns();
+            if (left_ns <= 0) return false;
+            turn(left_ns);
+        }
+        return true;
+    }
+    std::int64_t now_ns() const { return port->kernel->clock(*port->kernel); }
 
-  CompletionPort *port = nullptr;
-  WorkList ready;
-  /// The call of the port that is going on; null: none.
-  const char *inside = nullptr;
-  /// Every operation that was told, in order.
-  std::vector<const Operation *> told;
+    CompletionPort* port = nullptr;
+    WorkList ready;
+    /// The call of the port that is going on; null: none.
+    const char* inside = nullptr;
+    /// Every operation that was told, in order.
+    std::vector<const Operation*> told;
 
 private:
-  struct Inside {
-    Inside(Driver &in, const char *call) : driver(in) { driver.inside = call; }
-    ~Inside() { driver.inside = nullptr; }
-    Driver &driver;
-  };
+    struct Inside {
+        Inside(Driver& in, const char* call) : driver(in) { driver.inside = call; }
+        ~Inside() { driver.inside = nullptr; }
+        Driver& driver;
+    };
 };
 
-/// An operation that counts its completions. Dropped while armed, it is
-/// cancelled and waited for, so that a test may end at any point.
-template <class Kind> class Tracked : public Kind {
+/// An operation that counts its completions. Dropped while armed, it is cancelled and waited for, so that a
+/// test may end at any point.
+template <class Kind>
+class Tracked : public Kind {
 public:
-  template <class... Arguments>
-  explicit Tracked(Driver &driver, Arguments &&...arguments)
-      : Kind(std::forward<Arguments>(arguments)...), driver_(driver) {
-    this->completed = [](Operation *operation) {
-      static_cast<Tracked *>(operation)->complete();
-    };
-  }
-  ~Tracked() {
-    if (!started_ || done())
-      return;
-    driver_.cancel(*this);
-    EXPECT_TRUE(driver_.run_until([&] { return done(); }))
-        << describe(this->kind) << " never completes";
-  }
-
-  /// Gives itself, for `.start().done()`.
-  Tracked &start() {
-    EXPECT_FALSE(started_);
-    started_ = true;
-    inline_ = driver_.start(*this);
-    if (inline_) {
-      EXPECT_EQ(this->state, OperationState::answered);
+    template <class... Arguments>
+    explicit Tracked(Driver& driver, Arguments&&... arguments)
+        : Kind(std::forward<Arguments>(arguments)...), driver_(driver) {
+        this->completed = [](Operation* operation) { static_cast<Tracked*>(operation)->complete(); };
     }
-    return *this;
-  }
-  void cancel() { driver_.cancel(*this); }
-  bool done() const { return inline_ || completions_ > 0; }
-  bool was_inline() const { return inline_; }
-  /// Starts it if need be, and takes turns until it is done. False: it never
-  /// is.
-  bool finish() {
-    if (!started_)
-      start();
-    return driver_.run_until([&] { return done(); });
-  }
-  /// Called when it is told.
-  std::function<void()> then;
+    ~Tracked() {
+        if (!started_ || done()) return;
+        driver_.cancel(*this);
+        EXPECT_TRUE(driver_.run_until([&] { return done(); })) << describe(this->kind) << " never completes";
+    }
+
+    /// Gives itself, for `.start().done()`.
+    Tracked& start() {
+        EXPECT_FALSE(started_);
+        started_ = true;
+        inline_ = driver_.start(*this);
+        if (inline_) {
+            EXPECT_EQ(this->state, OperationState::answered);
+        }
+        return *this;
+    }
+    void cancel() { driver_.cancel(*this); }
+    bool done() const { return inline_ || completions_ > 0; }
+    bool was_inline() const { return inline_; }
+    /// Starts it if need be, and takes turns until it is done. False: it never is.
+    bool finish() {
+        if (!started_) start();
+        return driver_.run_until([&] { return done(); });
+    }
+    /// Called when it is told.
+    std::function<void()> then;
 
 private:
-  void complete() {
-    EXPECT_EQ(driver_.inside, nullptr)
-        << "completed was called from inside " << driver_.inside;
-    EXPECT_FALSE(inline_) << "start gave the answer, and it is told again";
-    EXPECT_EQ(++completions_, 1)
-        << describe(this->kind) << " completed more than once";
-    EXPECT_EQ(this->state, OperationState::answered);
-    driver_.told.push_back(this);
-    if (then)
-      then();
-  }
+    void complete() {
+        EXPECT_EQ(driver_.inside, nullptr) << "completed was called from inside " << driver_.inside;
+        EXPECT_FALSE(inline_) << "start gave the answer, and it is told again";
+        EXPECT_EQ(++completions_, 1) << describe(this->kind) << " completed more than once";
+        EXPECT_EQ(this->state, OperationState::answered);
+        driver_.told.push_back(this);
+        if (then) then();
+    }
 
-  Driver &driver_;
-  bool started_ = false;
-  bool inline_ = false;
-  int completions_ = 0;
+    Driver& driver_;
+    bool started_ = false;
+    bool inline_ = false;
+    int completions_ = 0;
 };
 
 using Accepting = Tracked<AcceptOperation>;
@@ -214,144 +188,129 @@ using BecomingWritable = Tracked<WritableOperation>;
 using Closing = Tracked<CloseOperation>;
 
 struct ReceiveBuffer {
-  std::string buffer;
+    std::string buffer;
 };
 
-/// A receive with a buffer of its own. (A base, so that it outlives the
-/// operation.)
+/// A receive with a buffer of its own. (A base, so that it outlives the operation.)
 struct Receiving : ReceiveBuffer, Tracked<RecvOperation> {
-  Receiving(Driver &driver, Handle on, std::size_t capacity = 100)
-      : ReceiveBuffer{std::string(capacity, '\0')},
-        Tracked(driver, on, writable_bytes(buffer)) {}
-  /// What came; empty at the end of the stream and after an error.
-  std::string text() { return buffer.substr(0, result().value_or(0)); }
+    Receiving(Driver& driver, Handle on, std::size_t capacity = 100)
+        : ReceiveBuffer{std::string(capacity, '\0')}, Tracked(driver, on, writable_bytes(buffer)) {}
+    /// What came; empty at the end of the stream and after an error.
+    std::string text() { return buffer.substr(0, result().value_or(0)); }
 };
 
-inline bool all_done(Driver &driver, const auto &...operations) {
-  return driver.run_until([&] { return (operations.done() && ...); });
+inline bool all_done(Driver& driver, const auto&... operations) {
+    return driver.run_until([&] { return (operations.done() && ...); });
 }
 
 class PortTest : public testing::TestWithParam<PortSubject> {
 protected:
-  void SetUp() override {
-    const Backend *backend = find_backend(GetParam().backend);
-    if (backend == nullptr)
-      GTEST_SKIP() << "this build has no backend " << GetParam().backend;
-    if (const char *why = backend->why_unavailable(); why != nullptr)
-      GTEST_SKIP() << why;
-    const Result<CompletionPort *> opened = open_port();
-    ASSERT_TRUE(opened) << describe(opened.error()).c_str();
-    driver.port = *opened;
-  }
-  void TearDown() override {
-    if (driver.port != nullptr) {
-      driver.settle();
-      EXPECT_TRUE(driver.ready.empty());
-      EXPECT_EQ(driver.port->buffers.lent(), 0u);
-      driver.port->destroy();
+    void SetUp() override {
+        const Backend* backend = find_backend(GetParam().backend);
+        if (backend == nullptr) GTEST_SKIP() << "this build has no backend " << GetParam().backend;
+        if (const char* why = backend->why_unavailable(); why != nullptr) GTEST_SKIP() << why;
+        const Result<CompletionPort*> opened = open_port();
+        ASSERT_TRUE(opened) << describe(opened.error()).c_str();
+        driver.port = *opened;
     }
-    world.expect_nothing_left();
-  }
-
-  Result<CompletionPort *> open_port() {
-    return find_backend(GetParam().backend)
-        ->open({.in_front = &world.failing, .simulated = world.simulated()});
-  }
-  CompletionPort &port() { return *driver.port; }
-
-  Handle open_on_port(Handle handle, HandleKind kind = HandleKind::stream) {
-    const Result<void> opened = port().open(handle, kind);
-    EXPECT_TRUE(opened) << describe(opened.error()).c_str();
-    return handle;
-  }
-  // As World makes them; `ours` is open on the port.
-  Handle listener(int backlog = 128) {
-    return open_on_port(world.listener(backlog));
-  }
-  Handle socket() { return open_on_port(world.socket()); }
-  Ends pair() { return opened(world.pair()); }
-  Ends narrow_pair() { return opened(world.narrow_pair()); }
-  Ends opened(Ends ends) {
-    open_on_port(ends.ours);
-    return ends;
-  }
-  /// Both ends are open on the port.
-  Ends pair_on_port() {
-    const Ends ends = pair();
-    open_on_port(ends.peer);
-    return ends;
-  }
-
-  /// Closed through the port, with its result looked at.
-  void close(Handle handle) {
-    Closing closing(driver, handle);
-    ASSERT_TRUE(closing.finish());
-    EXPECT_TRUE(closing.result()) << describe(closing.result().error()).c_str();
-    world.closed(handle);
-  }
-  /// One receive of up to `size` bytes.
-  std::string recv(Handle handle, std::size_t size = 100) {
-    Receiving receiving(driver, handle, size);
-    EXPECT_TRUE(receiving.finish()) << "nothing comes";
-    EXPECT_TRUE(receiving.result())
-        << describe(receiving.result().error()).c_str();
-    return receiving.text();
-  }
-  /// Exactly so many, or fewer where the stream ends.
-  std::string recv_all(Handle handle, std::size_t size) {
-    std::string all;
-    while (all.size() < size) {
-      const std::string part =
-          recv(handle, std::min<std::size_t>(size - all.size(), 64 * 1024));
-      if (part.empty())
-        break;
-      all += part;
+    void TearDown() override {
+        if (driver.port != nullptr) {
+            driver.settle();
+            EXPECT_TRUE(driver.ready.empty());
+            EXPECT_EQ(driver.port->buffers.lent(), 0u);
+            driver.port->destroy();
+        }
+        world.expect_nothing_left();
     }
-    return all;
-  }
-  /// What the peer reads, `chunk` bytes at most each time, while the port has
-  /// its turns.
-  std::string read_slowly(Handle peer, std::size_t size, std::size_t chunk) {
-    std::string received;
-    const std::int64_t deadline_ns = world.now_ns() + patience_ns;
-    while (received.size() < size && world.now_ns() < deadline_ns) {
-      const std::string part =
-          world.recv_now(peer, std::min(chunk, size - received.size()));
-      received += part;
-      driver.turn(0);
-      if (part.empty())
-        world.await(peer, POLLIN, millisecond_ns);
-    }
-    return received;
-  }
-  /// The operation stands armed: it has not been answered, and will not be for
-  /// want of a turn.
-  void expect_armed(const auto &operation) {
-    driver.settle();
-    EXPECT_FALSE(operation.done());
-  }
-  bool may_reorder() { return GetParam().world.faults.out_of_order_events > 0; }
 
-  World world{GetParam().world};
-  Driver driver;
+    Result<CompletionPort*> open_port() {
+        return find_backend(GetParam().backend)
+            ->open({.in_front = &world.failing, .simulated = world.simulated()});
+    }
+    CompletionPort& port() { return *driver.port; }
+
+    Handle open_on_port(Handle handle, HandleKind kind = HandleKind::stream) {
+        const Result<void> opened = port().open(handle, kind);
+        EXPECT_TRUE(opened) << describe(opened.error()).c_str();
+        return handle;
+    }
+    // As World makes them; `ours` is open on the port.
+    Handle listener(int backlog = 128) { return open_on_port(world.listener(backlog)); }
+    Handle socket() { return open_on_port(world.socket()); }
+    Ends pair() { return opened(world.pair()); }
+    Ends narrow_pair() { return opened(world.narrow_pair()); }
+    Ends opened(Ends ends) {
+        open_on_port(ends.ours);
+        return ends;
+    }
+    /// Both ends are open on the port.
+    Ends pair_on_port() {
+        const Ends ends = pair();
+        open_on_port(ends.peer);
+        return ends;
+    }
+
+    /// Closed through the port, with its result looked at.
+    void close(Handle handle) {
+        Closing closing(driver, handle);
+        ASSERT_TRUE(closing.finish());
+        EXPECT_TRUE(closing.result()) << describe(closing.result().error()).c_str();
+        world.closed(handle);
+    }
+    /// One receive of up to `size` bytes.
+    std::string recv(Handle handle, std::size_t size = 100) {
+        Receiving receiving(driver, handle, size);
+        EXPECT_TRUE(receiving.finish()) << "nothing comes";
+        EXPECT_TRUE(receiving.result()) << describe(receiving.result().error()).c_str();
+        return receiving.text();
+    }
+    /// Exactly so many, or fewer where the stream ends.
+    std::string recv_all(Handle handle, std::size_t size) {
+        std::string all;
+        while (all.size() < size) {
+            const std::string part = recv(handle, std::min<std::size_t>(size - all.size(), 64 * 1024));
+            if (part.empty()) break;
+            all += part;
+        }
+        return all;
+    }
+    /// What the peer reads, `chunk` bytes at most each time, while the port has its turns.
+    std::string read_slowly(Handle peer, std::size_t size, std::size_t chunk) {
+        std::string received;
+        const std::int64_t deadline_ns = world.now_ns() + patience_ns;
+        while (received.size() < size && world.now_ns() < deadline_ns) {
+            const std::string part = world.recv_now(peer, std::min(chunk, size - received.size()));
+            received += part;
+            driver.turn(0);
+            if (part.empty()) world.await(peer, POLLIN, millisecond_ns);
+        }
+        return received;
+    }
+    /// The operation stands armed: it has not been answered, and will not be for want of a turn.
+    void expect_armed(const auto& operation) {
+        driver.settle();
+        EXPECT_FALSE(operation.done());
+    }
+    bool may_reorder() { return GetParam().world.faults.out_of_order_events > 0; }
+
+    World world{GetParam().world};
+    Driver driver;
 };
 
-inline std::string
-port_subject_name(const testing::TestParamInfo<PortSubject> &info) {
-  return info.param.name;
+inline std::string port_subject_name(const testing::TestParamInfo<PortSubject>& info) {
+    return info.param.name;
 }
 
-/// Bytes that tell where they stood: no two windows of a few kilobytes are
-/// alike.
+/// Bytes that tell where they stood: no two windows of a few kilobytes are alike.
 inline std::string numbered_bytes(std::size_t size, std::uint32_t salt = 0) {
-  std::string bytes(size, '\0');
-  std::uint32_t state = salt * 2654435761u + 1;
-  for (char &byte : bytes) {
-    state = state * 1664525u + 1013904223u;
-    byte = static_cast<char>(state >> 24);
-  }
-  return bytes;
+    std::string bytes(size, '\0');
+    std::uint32_t state = salt * 2654435761u + 1;
+    for (char& byte : bytes) {
+        state = state * 1664525u + 1013904223u;
+        byte = static_cast<char>(state >> 24);
+    }
+    return bytes;
 }
 
-} // namespace conformance
-} // namespace pollard
+}  // namespace conformance
+}  // namespace pollard

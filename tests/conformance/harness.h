@@ -1,18 +1,15 @@
-// What the conformance suites stand on: a kernel for one test, and the far ends
-// of its sockets.
+// What the conformance suites stand on: a kernel for one test, and the far ends of its sockets.
 //
-// The same test runs on the system's kernel and on a simulated one, because it
-// makes its sockets through the door. Two rules follow. Nothing sleeps: whoever
-// waits, waits for an event, at most `patience_ns` long, which costs nothing in
-// virtual time. And nothing is assumed to be there at once: bytes arrive when
-// they arrive.
+// The same test runs on the system's kernel and on a simulated one, because it makes its sockets through the
+// door. Two rules follow. Nothing sleeps: whoever waits, waits for an event, at most `patience_ns` long,
+// which costs nothing in virtual time. And nothing is assumed to be there at once: bytes arrive when they
+// arrive.
 //
 //      test --- Poller or CompletionPort ---> door = [ failing ] --> kernel
 //      <--- the peers (World's functions)
 //                   under test never see a planned failure
 //
-// Afterwards `expect_nothing_left` counts: descriptors, memory, and in a
-// simulated kernel ports and bytes.
+// Afterwards `expect_nothing_left` counts: descriptors, memory, and in a simulated kernel ports and bytes.
 //
 // Read next: poller_conformance.h, completion_port_conformance.h.
 #pragma once
@@ -38,123 +35,113 @@
 namespace pollard {
 
 // How GoogleTest prints them when an expectation fails.
-inline void PrintTo(ErrorKind kind, std::ostream *out) {
-  *out << describe(kind);
-}
-inline void PrintTo(Call call, std::ostream *out) { *out << describe(call); }
-inline void PrintTo(EventBits what, std::ostream *out) {
-  *out << "bits " << static_cast<unsigned>(what);
-}
+inline void PrintTo(ErrorKind kind, std::ostream* out) { *out << describe(kind); }
+inline void PrintTo(Call call, std::ostream* out) { *out << describe(call); }
+inline void PrintTo(EventBits what, std::ostream* out) { *out << "bits " << static_cast<unsigned>(what); }
 
 namespace conformance {
 
-/// Far longer than anything here takes, on the slowest machine. What has not
-/// happened by then never will.
+/// Far longer than anything here takes, on the slowest machine. What has not happened by then never will.
 inline constexpr std::int64_t patience_ns = 10 * second_ns;
 
-/// The kind of the error, `none` for a success: EXPECT_EQ(kind_of(result),
-/// ErrorKind::busy).
-template <class R> ErrorKind kind_of(const R &result) {
-  return result.error().kind;
+/// The kind of the error, `none` for a success: EXPECT_EQ(kind_of(result), ErrorKind::busy).
+template <class R>
+ErrorKind kind_of(const R& result) {
+    return result.error().kind;
 }
 
 /// What a subject of a suite says of the kernel it runs on.
 struct WorldOptions {
-  bool simulated = false;
-  // Of a simulated kernel: bytes and connections take so long; and this is how
-  // often bad luck strikes.
-  std::int64_t latency_ns = 0;
-  Faults faults = {};
+    bool simulated = false;
+    // Of a simulated kernel: bytes and connections take so long; and this is how often bad luck strikes.
+    std::int64_t latency_ns = 0;
+    Faults faults = {};
 };
 
 /// Two ends of a connection: `ours` for the subject, `peer` for the test.
 struct Ends {
-  Handle ours;
-  Handle peer;
+    Handle ours;
+    Handle peer;
 };
 
 class World {
 public:
-  explicit World(const WorldOptions &options);
-  World(const World &) = delete;
+    explicit World(const WorldOptions& options);
+    World(const World&) = delete;
 
-  /// Null on the system's kernel.
-  SimulatedKernel *simulated() { return simulated_ ? &*simulated_ : nullptr; }
-  /// For the peers, and for looking.
-  Kernel &kernel() {
-    return simulated_ ? static_cast<Kernel &>(*simulated_) : system_kernel();
-  }
-  std::int64_t now_ns() { return kernel().clock(kernel()); }
-  /// Closes what this made and is still open, and counts what is left.
-  void expect_nothing_left();
+    /// Null on the system's kernel.
+    SimulatedKernel* simulated() { return simulated_ ? &*simulated_ : nullptr; }
+    /// For the peers, and for looking.
+    Kernel& kernel() { return simulated_ ? static_cast<Kernel&>(*simulated_) : system_kernel(); }
+    std::int64_t now_ns() { return kernel().clock(kernel()); }
+    /// Closes what this made and is still open, and counts what is left.
+    void expect_nothing_left();
 
-  // --- making sockets; whatever is made is closed by expect_nothing_left,
-  // unless `closed` said otherwise ---
+    // --- making sockets; whatever is made is closed by expect_nothing_left,
+    // unless `closed` said otherwise ---
 
-  Handle listener(int backlog = 128);
-  Handle socket();
-  Handle keep(Handle made);
-  Address address_of(Handle handle);
-  /// Begins to; it may be there at once.
-  void connect(Handle handle, const Address &address);
-  /// A new socket that does so.
-  Handle connecting_to(const Address &address);
-  /// The next in the listener's queue, waited for.
-  Handle accepted_from(Handle listening);
-  Ends pair();
-  /// Both ends with small buffers, so that one is quickly full.
-  Ends narrow_pair();
-  /// Connections, one request each, until the listener's queue is full and the
-  /// last one hangs. Backlog 0.
-  Handle connect_that_hangs(Handle listening);
+    Handle listener(int backlog = 128);
+    Handle socket();
+    Handle keep(Handle made);
+    Address address_of(Handle handle);
+    /// Begins to; it may be there at once.
+    void connect(Handle handle, const Address& address);
+    /// A new socket that does so.
+    Handle connecting_to(const Address& address);
+    /// The next in the listener's queue, waited for.
+    Handle accepted_from(Handle listening);
+    Ends pair();
+    /// Both ends with small buffers, so that one is quickly full.
+    Ends narrow_pair();
+    /// Connections, one request each, until the listener's queue is full and the last one hangs. Backlog 0.
+    Handle connect_that_hangs(Handle listening);
 
-  // --- the peer's side; each waits where it must ---
+    // --- the peer's side; each waits where it must ---
 
-  void send(Handle handle, std::string_view bytes);
-  /// Exactly so many bytes, or fewer where the stream ends.
-  std::string recv(Handle handle, std::size_t size);
-  /// What is there now; at most `size` bytes.
-  std::string recv_now(Handle handle, std::size_t size);
-  std::string recv_to_end(Handle handle);
-  /// Whether there is nothing to receive: it has been tried.
-  bool would_block(Handle handle);
-  /// Sends until it would block; gives how much that was.
-  std::size_t fill(Handle handle);
-  void half_close(Handle handle);
-  void close(Handle handle);
-  /// Closes so that the other end finds ECONNRESET.
-  void reset(Handle handle);
-  /// Somebody else has closed it.
-  void closed(Handle handle);
-  /// False: it did not happen. `events` as in poll(2).
-  bool await(Handle handle, short events,
-             std::int64_t timeout_ns = patience_ns);
-  bool is_open(Handle handle);
-  /// What SO_ERROR gives.
-  int pending_error(Handle handle);
-  void set_option(Handle handle, int level, int option, int value);
+    void send(Handle handle, std::string_view bytes);
+    /// Exactly so many bytes, or fewer where the stream ends.
+    std::string recv(Handle handle, std::size_t size);
+    /// What is there now; at most `size` bytes.
+    std::string recv_now(Handle handle, std::size_t size);
+    std::string recv_to_end(Handle handle);
+    /// Whether there is nothing to receive: it has been tried.
+    bool would_block(Handle handle);
+    /// Sends until it would block; gives how much that was.
+    std::size_t fill(Handle handle);
+    void half_close(Handle handle);
+    void close(Handle handle);
+    /// Closes so that the other end finds ECONNRESET.
+    void reset(Handle handle);
+    /// Somebody else has closed it.
+    void closed(Handle handle);
+    /// False: it did not happen. `events` as in poll(2).
+    bool await(Handle handle, short events, std::int64_t timeout_ns = patience_ns);
+    bool is_open(Handle handle);
+    /// What SO_ERROR gives.
+    int pending_error(Handle handle);
+    void set_option(Handle handle, int level, int option, int value);
 
-  /// In front of the subject's kernel: makes chosen calls of the subject fail.
-  FailingKernel failing;
+    /// In front of the subject's kernel: makes chosen calls of the subject fail.
+    FailingKernel failing;
 
 private:
-  std::optional<SimulatedKernel> simulated_;
-  std::vector<Handle> open_;
-  std::size_t descriptors_before_;
-  std::uint64_t memory_before_;
+    std::optional<SimulatedKernel> simulated_;
+    std::vector<Handle> open_;
+    std::size_t descriptors_before_;
+    std::uint64_t memory_before_;
 };
 
-/// While it lives, the process (or the simulated kernel) can open `spare` more
-/// descriptors, and no more. The gaps among the open ones are filled.
+/// While it lives, the process (or the simulated kernel) can open `spare` more descriptors, and no more. The
+/// gaps among the open ones are filled.
 class DescriptorShortage {
 public:
-  DescriptorShortage(World &world, unsigned spare);
-  ~DescriptorShortage();
-  DescriptorShortage(const DescriptorShortage &) = delete;
+    DescriptorShortage(World& world, unsigned spare);
+    ~DescriptorShortage();
+    DescriptorShortage(const DescriptorShortage&) = delete;
 
 private:
-  World &world_;
-  std::uint64_t limit_before_;
+    World& world_;
+    std::uint64_t limit_before_;
 };
 
 /// The process's own descriptors.
@@ -162,5 +149,5 @@ std::size_t open_descriptors();
 /// Blocks that came from platform/memory.h and have not gone back.
 std::uint64_t memory_in_use();
 
-} // namespace conformance
-} // namespace pollard
+}  // namespace conformance
+}  // namespace pollard

@@ -1,5 +1,4 @@
-// The Poller contract as a suite: every backend that speaks readiness passes
-// the same named tests.
+// The Poller contract as a suite: every backend that speaks readiness passes the same named tests.
 //
 //      poller_subjects        a new backend is one line here
 //      PollerTest             opens the subject's poller on a World, waits for
@@ -10,10 +9,9 @@
 //      every thing that can happen to a socket poller_wake_test.cc time-outs,
 //      wakes, interruptions
 //
-// What the contract leaves open is left open: an event may be spurious, may
-// tell of a direction nobody armed, and one wait may tell a part of what has
-// happened. So a test never expects silence, except after `remove`, and
-// collects events until what it waits for is among them.
+// What the contract leaves open is left open: an event may be spurious, may tell of a direction nobody armed,
+// and one wait may tell a part of what has happened. So a test never expects silence, except after `remove`,
+// and collects events until what it waits for is among them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -29,144 +27,120 @@
 namespace pollard::conformance {
 
 struct PollerSubject {
-  const char *name;
-  Result<Poller *> (*open)(World &);
-  WorldOptions world = {};
-  /// The door's call in which it waits, and in which it wakes; `none`: it does
-  /// not pass the door.
-  Call waits_by = Call::none;
-  Call wakes_by = Call::none;
-  /// What this kernel has and others lack.
-  bool has_files = false;       // descriptors that are no sockets
-  bool has_duplicates = false;  // dup(2)
-  bool has_urgent_data = false; // MSG_OOB
+    const char* name;
+    Result<Poller*> (*open)(World&);
+    WorldOptions world = {};
+    /// The door's call in which it waits, and in which it wakes; `none`: it does not pass the door.
+    Call waits_by = Call::none;
+    Call wakes_by = Call::none;
+    /// What this kernel has and others lack.
+    bool has_files = false;        // descriptors that are no sockets
+    bool has_duplicates = false;   // dup(2)
+    bool has_urgent_data = false;  // MSG_OOB
 };
-inline void PrintTo(const PollerSubject &subject, std::ostream *out) {
-  *out << subject.name;
-}
+inline void PrintTo(const PollerSubject& subject, std::ostream* out) { *out << subject.name; }
 
-inline Result<Poller *> open_epoll(World &world) {
-  return open_epoll_poller(world.failing);
-}
-inline Result<Poller *> open_simulated(World &world) {
-  return open_simulated_poller(*world.simulated(), world.failing);
+inline Result<Poller*> open_epoll(World& world) { return open_epoll_poller(world.failing); }
+inline Result<Poller*> open_simulated(World& world) {
+    return open_simulated_poller(*world.simulated(), world.failing);
 }
 
 inline constexpr PollerSubject poller_subjects[] = {
     {"epoll", open_epoll, {}, Call::epoll_wait, Call::write, true, true, true},
     {"simulated", open_simulated, {.simulated = true}},
-    {"simulated_far",
-     open_simulated,
-     {.simulated = true, .latency_ns = 3 * millisecond_ns}},
+    {"simulated_far", open_simulated, {.simulated = true, .latency_ns = 3 * millisecond_ns}},
     {"simulated_moody",
      open_simulated,
      {.simulated = true,
-      .faults = {.spurious_readiness = 300,
-                 .interrupted = 100,
-                 .out_of_order_events = 500}}},
+      .faults = {.spurious_readiness = 300, .interrupted = 100, .out_of_order_events = 500}}},
 };
 
 class PollerTest : public testing::TestWithParam<PollerSubject> {
 protected:
-  void SetUp() override {
-    const Result<Poller *> opened = GetParam().open(world);
-    ASSERT_TRUE(opened) << describe(opened.error()).c_str();
-    poller = *opened;
-  }
-  void TearDown() override {
-    if (poller != nullptr)
-      poller->close();
-    world.expect_nothing_left();
-  }
-
-  Token add(Handle handle, std::uint32_t generation = 1) {
-    return add_to(*poller, {handle, generation});
-  }
-  Token add_to(Poller &which, Token token) {
-    const Result<void> added = which.add(token);
-    EXPECT_TRUE(added) << describe(added.error()).c_str();
-    return token;
-  }
-  void arm(Token token, Direction direction) {
-    const Result<void> armed = poller->arm(token, direction);
-    EXPECT_TRUE(armed) << describe(armed.error()).c_str();
-  }
-  void remove(Token token) {
-    const Result<void> removed = poller->remove(token);
-    EXPECT_TRUE(removed) << describe(removed.error()).c_str();
-    told_.erase(token.handle);
-  }
-
-  /// One wait; what it tells is remembered for `told`. Gives the number of
-  /// events.
-  std::size_t wait(std::int64_t timeout_ns, std::size_t capacity = 16) {
-    return wait_on(*poller, timeout_ns, capacity);
-  }
-  std::size_t wait_on(Poller &which, std::int64_t timeout_ns,
-                      std::size_t capacity = 16) {
-    std::vector<Event> events(capacity);
-    const Result<std::size_t> count = which.wait(events, timeout_ns);
-    EXPECT_TRUE(count) << describe(count.error()).c_str();
-    if (!count)
-      return 0;
-    EXPECT_LE(*count, capacity);
-    for (std::size_t index = 0; index < *count; ++index) {
-      const Event &event = events[index];
-      tokens_.push_back(event.token);
-      EventBits &told = told_[event.token.handle];
-      told = told | event.what;
+    void SetUp() override {
+        const Result<Poller*> opened = GetParam().open(world);
+        ASSERT_TRUE(opened) << describe(opened.error()).c_str();
+        poller = *opened;
     }
-    return *count;
-  }
-  /// Waits until one of these bits has been told of the handle. False: patience
-  /// is at its end.
-  bool told(Token token, EventBits any_of) {
-    const std::int64_t deadline_ns = world.now_ns() + patience_ns;
-    while (!was_told(token, any_of)) {
-      const std::int64_t left_ns = deadline_ns - world.now_ns();
-      if (left_ns <= 0)
-        return false;
-      wait(left_ns);
+    void TearDown() override {
+        if (poller != nullptr) poller->close();
+        world.expect_nothing_left();
     }
-    return true;
-  }
-  bool was_told(Token token, EventBits any_of) const {
-    const auto found = told_.find(token.handle);
-    return found != told_.end() && any(found->second, any_of);
-  }
-  bool was_told_anything(Token token) const {
-    return told_.contains(token.handle);
-  }
-  /// From now on only what is told from now on counts.
-  void forget() {
-    told_.clear();
-    tokens_.clear();
-  }
-  /// Takes what is to be told now.
-  void drain() {
-    for (int looks = 0; looks < 10; ++looks)
-      wait(0);
-    forget();
-  }
-  /// Waits for so long without looking at what comes.
-  void let_pass(std::int64_t duration_ns) {
-    const std::int64_t deadline_ns = world.now_ns() + duration_ns;
-    while (world.now_ns() < deadline_ns)
-      wait(deadline_ns - world.now_ns());
-  }
 
-  World world{GetParam().world};
-  Poller *poller = nullptr;
-  /// As they came back, since the last `forget`.
-  std::vector<Token> tokens_;
+    Token add(Handle handle, std::uint32_t generation = 1) { return add_to(*poller, {handle, generation}); }
+    Token add_to(Poller& which, Token token) {
+        const Result<void> added = which.add(token);
+        EXPECT_TRUE(added) << describe(added.error()).c_str();
+        return token;
+    }
+    void arm(Token token, Direction direction) {
+        const Result<void> armed = poller->arm(token, direction);
+        EXPECT_TRUE(armed) << describe(armed.error()).c_str();
+    }
+    void remove(Token token) {
+        const Result<void> removed = poller->remove(token);
+        EXPECT_TRUE(removed) << describe(removed.error()).c_str();
+        told_.erase(token.handle);
+    }
+
+    /// One wait; what it tells is remembered for `told`. Gives the number of events.
+    std::size_t wait(std::int64_t timeout_ns, std::size_t capacity = 16) {
+        return wait_on(*poller, timeout_ns, capacity);
+    }
+    std::size_t wait_on(Poller& which, std::int64_t timeout_ns, std::size_t capacity = 16) {
+        std::vector<Event> events(capacity);
+        const Result<std::size_t> count = which.wait(events, timeout_ns);
+        EXPECT_TRUE(count) << describe(count.error()).c_str();
+        if (!count) return 0;
+        EXPECT_LE(*count, capacity);
+        for (std::size_t index = 0; index < *count; ++index) {
+            const Event& event = events[index];
+            tokens_.push_back(event.token);
+            EventBits& told = told_[event.token.handle];
+            told = told | event.what;
+        }
+        return *count;
+    }
+    /// Waits until one of these bits has been told of the handle. False: patience is at its end.
+    bool told(Token token, EventBits any_of) {
+        const std::int64_t deadline_ns = world.now_ns() + patience_ns;
+        while (!was_told(token, any_of)) {
+            const std::int64_t left_ns = deadline_ns - world.now_ns();
+            if (left_ns <= 0) return false;
+            wait(left_ns);
+        }
+        return true;
+    }
+    bool was_told(Token token, EventBits any_of) const {
+        const auto found = told_.find(token.handle);
+        return found != told_.end() && any(found->second, any_of);
+    }
+    bool was_told_anything(Token token) const { return told_.contains(token.handle); }
+    /// From now on only what is told from now on counts.
+    void forget() {
+        told_.clear();
+        tokens_.clear();
+    }
+    /// Takes what is to be told now.
+    void drain() {
+        for (int looks = 0; looks < 10; ++looks) wait(0);
+        forget();
+    }
+    /// Waits for so long without looking at what comes.
+    void let_pass(std::int64_t duration_ns) {
+        const std::int64_t deadline_ns = world.now_ns() + duration_ns;
+        while (world.now_ns() < deadline_ns) wait(deadline_ns - world.now_ns());
+    }
+
+    World world{GetParam().world};
+    Poller* poller = nullptr;
+    /// As they came back, since the last `forget`.
+    std::vector<Token> tokens_;
 
 private:
-  std::map<Handle, EventBits> told_;
+    std::map<Handle, EventBits> told_;
 };
 
-inline std::string
-subject_name(const testing::TestParamInfo<PollerSubject> &info) {
-  return info.param.name;
-}
+inline std::string subject_name(const testing::TestParamInfo<PollerSubject>& info) { return info.param.name; }
 
-} // namespace pollard::conformance
+}  // namespace pollard::conformance

@@ -7,7 +7,7 @@
 //
 //      Serve<Echo>#1     a connection                          Main#2       Session, which waits for bytes
 //      Sleeper#3         a time                                Follower#5   task Main#2
-//      Co<...>#4         a compiler's coroutine, that a time   Echo#7       bytes, in a borrowed buffer
+//      Co<void>#4        a compiler's coroutine, that a time  Echo#7       bytes, in a borrowed buffer
 //      Cancelled#6       its turn: its sleep was cancelled     Late#8       its turn: it was made just now
 //
 // That they all stand there does not rest on time. Main connects and its Session sends a byte; when that has
@@ -65,15 +65,18 @@ struct Cancelled : Coroutine<Cancelled, void, Awaits<Sleep>> {
     }
 };
 
-Co<int> pause_in_between() {
-    const Result<void> slept = co_await in_place([] { return Sleeper{}; });
-    if (!slept) co_return slept.error();
-    co_return 1;
-}
+Co<void> pause() { co_return co_await sleep_ns(3600 * second_ns); }
+
+struct Between : Coroutine<Between, void, Awaits<Co<void>>> {
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(pause());
+        CO_END;
+    }
+};
 
 Co<void> written_with_co_await() {
-    const Result<int> paused = co_await pause_in_between();
-    co_return Result<void>(paused.error());
+    co_return co_await in_place([] { return Between{}; });
 }
 
 struct Late : Coroutine<Late, void> {

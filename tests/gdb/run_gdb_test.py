@@ -112,7 +112,8 @@ SINCE = r"since turn \d+ \((now|1 turn ago|\d+ turns ago)\)"
 SUBJECT = r"(.*/)?gdb_subject\.cc:\d+"
 ACCEPTING = r"listener\.accept\(\): accept on fd \d+"
 RECEIVING = r"peer\.recv\(bytes\): recv on fd \d+"
-SLEEPING = r"sleep_ns\(3600 \* second_ns\): until \d+\.\d{3} s on the loop's clock, 3\d{3}\.\d{3} s after its last look"
+UNTIL = r"until \d+\.\d{3} s on the loop's clock, 3\d{3}\.\d{3} s after its last look"
+SLEEPING = rf"sleep_ns\(3600 \* second_ns\): {UNTIL}"
 
 
 def expect_tasks(seen, what):
@@ -122,7 +123,7 @@ def expect_tasks(seen, what):
             rf"  Serve<Echo>#1: waiting {SINCE}\n      at (.*/)?core/io/serve\.h:\d+ for {ACCEPTING}",
             rf"  Main#2: waiting {SINCE}\n      Session at {SUBJECT} for {RECEIVING}",
             rf"  Sleeper#3: waiting {SINCE}\n      at {SUBJECT} for {SLEEPING}",
-            rf"  Co<void>#4: waiting {SINCE}\n      Sleeper at {SUBJECT} for {SLEEPING}",
+            rf"  Co<void>#4: waiting {SINCE}\n      Co<void> at {SUBJECT} for co_await in pause: {UNTIL}",
             rf"  Follower#5: waiting {SINCE}\n      at {SUBJECT} for leader: task Main#2",
             rf"  Cancelled#6: ready, has waited {SINCE}, 2 cancel requests\n      at {SUBJECT} for "
             r"sleep_ns\(7200 \* second_ns\): a sleep that was cancelled",
@@ -157,9 +158,9 @@ def expect_backtraces(seen, what):
     )
     everything = [
         rf"Co<void>#4: waiting {SINCE}",
-        rf"#0  Sleeper at {SUBJECT}, waits for {SLEEPING}, {SINCE}",
-        rf"#1  Co<int> at {SUBJECT}, waits for co_await in pause_in_between: Sleeper, {SINCE}",
-        rf"#2  Co<void> at {SUBJECT}, waits for co_await in written_with_co_await: Co<int>, {SINCE}",
+        rf"#0  Co<void> at {SUBJECT}, waits for co_await in pause: {UNTIL}, {SINCE}",
+        rf"#1  Between at {SUBJECT}, waits for pause\(\): Co<void>, {SINCE}",
+        rf"#2  Co<void> at {SUBJECT}, waits for co_await in written_with_co_await: Between, {SINCE}",
         rf"Echo#7: waiting {SINCE}",
     ]
     expect([*MAIN_CHAIN, *everything], seen["bt all"], f"{what}: pollard bt all")
