@@ -82,6 +82,7 @@ public:
     template <std::uint16_t line, class PlaceOf, class Target, class Make>
     Progress await_at(PlaceOf, bool resumed, Target& target, Make&& make) {
         using A = SlotType<decltype(make())>;
+        static_assert(Awaitable<A>, "this cannot be awaited: see the list of functions in core/awaitable.h");
         if (!resumed && !start_await<A>(line, site_of<PlaceOf, A>, make)) return FrameProgress::suspended;
         take_result<A>(target);
         end_await<A>();
@@ -92,6 +93,7 @@ public:
     template <std::uint16_t line, class PlaceOf, class Make>
     Progress try_at(PlaceOf, bool resumed, Make&& make) {
         using A = SlotType<decltype(make())>;
+        static_assert(Awaitable<A>, "this cannot be awaited: see the list of functions in core/awaitable.h");
         if (!resumed && !start_await<A>(line, site_of<PlaceOf, A>, make)) return FrameProgress::suspended;
         if (awaited<A>().failed()) [[unlikely]]
             return fail_await<A>();
@@ -139,7 +141,6 @@ protected:
     /// before anything is started, so that whatever happens now can say for whom.
     template <class A, class Make>
     bool start_await(std::uint16_t line, const Site& where, Make& make) {
-        static_assert(Awaitable<A>, "this cannot be awaited: see the list of functions in core/awaitable.h");
         static_assert(List::template includes<A>, "add the type of what is awaited here to Awaits<...>");
         A* made = ::new (static_cast<void*>(area_.slot)) A(make());
         resume_point = ResumePoint{line};

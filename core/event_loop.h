@@ -174,7 +174,7 @@ struct EventLoop : Scheduler {
     /// and the task goes on in the next run), deadlock (simulated kernels: nothing can ever happen any more),
     /// invalid_state (it is running, or closed).
     template <class C>
-    Result<typename C::value_type> run_until_complete(C&& coroutine) {
+    Result<ValueOf<C>> run_until_complete(C&& coroutine) {
         auto task = create_task(std::forward<C>(coroutine));
         if (!task) return task.error();
         return run_until_complete(*task);
@@ -200,7 +200,7 @@ struct EventLoop : Scheduler {
     // --- what to run ---
 
     template <class C>
-    Result<TaskRef<typename C::value_type>> create_task(C&& coroutine) {
+    Result<TaskRef<ValueOf<C>>> create_task(C&& coroutine) {
         if (is_closed()) {
             coroutine.close_unstarted();
             return Error(ErrorKind::closed, Call::create_task);

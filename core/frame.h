@@ -31,6 +31,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 #include "platform/result.h"
@@ -168,13 +169,20 @@ constexpr auto type_name_chars() {
     constexpr std::size_t first = whole.find("type_name_chars<") + 16;
     constexpr std::size_t last = whole.rfind(">(");
 #endif
-    // Namespaces are dropped, as far as they stand before the first template argument.
+    // Namespaces are dropped: all that stand before the first template argument, and the usual ones behind.
     constexpr std::string_view qualified = whole.substr(first, last - first);
     constexpr std::size_t colons = qualified.substr(0, qualified.find('<')).rfind("::");
     constexpr std::string_view name =
         colons == std::string_view::npos ? qualified : qualified.substr(colons + 2);
     NameChars<name.size() + 1> chars;
-    for (std::size_t i = 0; i < name.size(); ++i) chars.text[i] = name[i];
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < name.size();) {
+        std::size_t dropped = 0;
+        for (const std::string_view scope : {"pollard::", "{anonymous}::", "(anonymous namespace)::"})
+            if (name.substr(i, scope.size()) == scope) dropped = scope.size();
+        if (dropped == 0) chars.text[size++] = name[i];
+        i += dropped == 0 ? 1 : dropped;
+    }
     return chars;
 }
 template <class T>

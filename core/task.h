@@ -183,18 +183,22 @@ struct TaskBlock : TaskState {
     };
 };
 
+/// What a coroutine ends with; also of a reference to one, so that the mistake is named where it is made.
+template <class C>
+using ValueOf = typename std::remove_reference_t<C>::value_type;
+
 /// Makes `coroutine` a task and puts it in the ready queue; nothing of it runs now. Errors: out_of_memory.
 template <class C>
-Result<TaskRef<typename C::value_type>> create_task_on(Scheduler& scheduler, C&& coroutine);
+Result<TaskRef<ValueOf<C>>> create_task_on(Scheduler& scheduler, C&& coroutine);
 
 /// Gives the new task its number and its place among the others.
 void register_task(TaskState& task);
 
 template <class C>
-Result<TaskRef<typename C::value_type>> create_task_on(Scheduler& scheduler, C&& coroutine) {
+Result<TaskRef<ValueOf<C>>> create_task_on(Scheduler& scheduler, C&& coroutine) {
     static_assert(!std::is_lvalue_reference_v<C>,
                   "a task takes the coroutine over: pass it by value or std::move");
-    using Block = TaskBlock<C>;
+    using Block = TaskBlock<std::remove_reference_t<C>>;
     if constexpr (requires { coroutine.allocation_failed(); }) {
         if (coroutine.allocation_failed()) return Error(ErrorKind::out_of_memory, Call::create_task);
     }
@@ -205,7 +209,7 @@ Result<TaskRef<typename C::value_type>> create_task_on(Scheduler& scheduler, C&&
     }
     auto* block = ::new (memory) Block(scheduler, std::move(coroutine));
     register_task(*block);
-    return TaskRef<typename C::value_type>(*block);
+    return TaskRef<ValueOf<C>>(*block);
 }
 
 }  // namespace pollard

@@ -1,3 +1,4 @@
+// Opening a demo's loop with the observers that its options ask for, and ending it with the right exit code.
 #include "demos/demo_loop.h"
 
 #include <cstdlib>
@@ -57,7 +58,7 @@ void DemoLoop::stop_on_interrupt() {
     on_interrupt([](void* handle) { static_cast<LoopHandle*>(handle)->stop(); }, &*handle_);
 }
 
-bool DemoLoop::simulated() const { return std::string_view(loop.kernel_name()).starts_with("simulated"); }
+bool DemoLoop::simulated() const { return begins_with(loop.kernel_name(), "simulated"); }
 
 DemoLoop::~DemoLoop() { current_observer = nullptr; }
 

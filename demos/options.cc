@@ -1,3 +1,4 @@
+// Parsing a command line against its table; each mistake is one line on stderr.
 #include "demos/options.h"
 
 #include <cerrno>
@@ -25,7 +26,7 @@ void print_help(std::span<const Option> options) {
     for (const Option& option : options) {
         const char* open = option.required ? "" : "[";
         const char* close = option.required ? "" : "]";
-        const bool positional = !option.name.starts_with("--");
+        const bool positional = !begins_with(option.name, "--");
         std::printf(" %s%.*s%s%s%s", open, static_cast<int>(option.name.size()), option.name.data(),
                     option.value_name != nullptr && !positional ? " " : "",
                     option.value_name != nullptr && !positional ? option.value_name : "", close);
@@ -61,7 +62,7 @@ const Option* find_named(std::span<const Option> options, std::string_view name)
 
 const Option* find_positional(std::span<const Option> options, int index) {
     for (const Option& option : options)
-        if (!option.name.starts_with("--") && index-- == 0) return &option;
+        if (!begins_with(option.name, "--") && index-- == 0) return &option;
     return nullptr;
 }
 }  // namespace
@@ -78,7 +79,7 @@ int parse_options(int argc, char** argv, std::span<const Option> options) {
             print_help(options);
             return 0;
         }
-        if (!argument.starts_with("--")) {
+        if (!begins_with(argument, "--")) {
             const Option* option = find_positional(options, positionals++);
             if (option == nullptr)
                 return usage_error("%s: one argument too many; --help shows what is right", argv[i]);

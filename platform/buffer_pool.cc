@@ -1,4 +1,4 @@
-// The seldom half of the buffer pool: growing, serving those who wait, ending.
+// The seldom half of the buffer pool: growing, and ending.
 #include "platform/buffer_pool.h"
 
 #include "platform/memory.h"
@@ -20,10 +20,6 @@ std::byte* BufferPool::take_new() {
     header->pool = this;
     ++lent_;
     return header->data();
-}
-
-void BufferPool::serve_next() {
-    if (!waiting.empty() && !exhausted()) served.push_back(waiting.pop_front());
 }
 
 }  // namespace pollard

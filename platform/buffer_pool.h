@@ -64,7 +64,7 @@ public:
     /// `buffer_size` bytes, or null when memory is out or `limit` buffers are lent.
     std::byte* take() {
         Header* header = free_;
-        if (header == nullptr) [[unlikely]]
+        if (header == nullptr || exhausted()) [[unlikely]]
             return take_new();
         free_ = header->next;
         ++lent_;
@@ -76,18 +76,28 @@ public:
         BufferPool& pool = *header->pool;
         header->next = pool.free_;
         pool.free_ = header;
-        --pool.lent_;
-        if (!pool.waiting.empty()) [[unlikely]]
-            pool.serve_next();
+        pool.drop_promise();
     }
-    /// Moves the first of `waiting`, if any, to `served` when a buffer is free.
-    void serve_next();
+    /// For who was moved to `served`: the buffer that was promised.
+    std::byte* take_promised() {
+        --lent_;
+        return take();
+    }
+    /// One buffer less is lent or promised: it is promised to the first who waits, if anybody does.
+    void drop_promise() {
+        if (waiting.empty()) [[likely]]
+            --lent_;
+        else
+            served.push_back(waiting.pop_front());
+    }
 
+    /// Lent and promised ones.
     std::size_t lent() const { return lent_; }
     bool exhausted() const { return lent_ >= limit; }
 
     std::size_t limit = default_limit;
-    /// Receives that found the pool exhausted, in order; a returned buffer moves the first one to `served`.
+    /// Receives that found the pool exhausted, in order. A buffer that comes back is promised to the first one, which
+    /// moves to `served`; who comes later finds the pool exhausted still, and does not overtake the line.
     WorkList waiting;
     WorkList served;
 

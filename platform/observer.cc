@@ -1,3 +1,4 @@
+// The thread's observer, and where problems go when there is none.
 #include "platform/observer.h"
 
 #include <cstdio>

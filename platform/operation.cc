@@ -67,4 +67,19 @@ Result<void> ConnectOperation::result() {
     return on_address(error(), *peer);
 }
 
+Operation& next_served(BufferPool& pool) {
+    auto& operation = static_cast<Operation&>(pool.served.pop_front());
+    operation.size = 1;
+    return operation;
+}
+
+void leave_buffer_line(BufferPool& pool, Operation& operation) {
+    bool promised = operation.size != 0;
+    for (Work* served = pool.served.first(); served != nullptr; served = pool.served.next(*served))
+        if (served == &operation) promised = true;
+    operation.unlink();
+    operation.size = 0;
+    if (promised) pool.drop_promise();
+}
+
 }  // namespace pollard

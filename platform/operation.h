@@ -146,7 +146,7 @@ struct RecvOperation : Operation {
 };
 
 struct BorrowedRecvOperation : Operation {
-    explicit BorrowedRecvOperation(Handle on) : Operation(OperationKind::recv_borrowed, on) {}
+    explicit BorrowedRecvOperation(Handle on) : Operation(OperationKind::recv_borrowed, on) { size = 0; }
     /// Instead of result(): the buffer goes back.
     void drop_result() {
         if (!failed()) BufferPool::give_back(data);
@@ -210,5 +210,20 @@ struct CloseOperation : Operation {
         return {};
     }
 };
+
+// The line for buffers: a borrowed receive that finds the pool exhausted stands in `pool.waiting`, and is promised a
+// buffer when its turn comes. `size` of such an operation, which needs none, says whether it was.
+
+/// A buffer for this borrowed receive, the promised one if there is one; null as BufferPool::take.
+inline std::byte* take_buffer(BufferPool& pool, Operation& operation) {
+    if (operation.size == 0) [[likely]]
+        return pool.take();
+    operation.size = 0;
+    return pool.take_promised();
+}
+/// The first of `pool.served`, which must not be empty: it may take its buffer now.
+Operation& next_served(BufferPool& pool);
+/// Takes a borrowed receive that ends early out of whatever list it stands in; a promise passes to the next.
+void leave_buffer_line(BufferPool& pool, Operation& operation);
 
 }  // namespace pollard

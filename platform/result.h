@@ -156,6 +156,10 @@ constexpr std::string_view part_of(std::string_view text, std::size_t first,
     return {text.data() + first, count};
 }
 
+constexpr bool begins_with(std::string_view text, std::string_view beginning) {
+    return part_of(text, 0, beginning.size()) == beginning;
+}
+
 /// A short text on the stack, always zero-terminated; what does not fit is cut off.
 struct Text {
     char chars[240];

@@ -1,3 +1,4 @@
+// Opening sockets on a loop: each new handle becomes the port's, or is closed again.
 #include "core/io/socket.h"
 
 #include "platform/kernel.h"

@@ -1,3 +1,4 @@
+// The timeline: which event opens a span, which closes it, and on which track.
 #include "core/trace/chrome_trace.h"
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// Passing on each event to each observer, in the order in which they were added.
 #include "core/trace/fan_out.h"
 
 namespace pollard {

@@ -1,3 +1,4 @@
+// The words for places and for what is waited for, shared by the narration and the timeline.
 #include "core/trace/place.h"
 
 #include <string_view>

@@ -116,8 +116,6 @@ void complete(Operation& operation) {
     operation.completed(&operation);
 }
 
-void deliver(Work* work) { complete(*static_cast<Operation*>(work)); }
-
 /// The answer was there at once: whoever called start learns it from the return value, which is true.
 bool answer_inline(Operation& operation) {
     operation.state = OperationState::answered;
@@ -263,7 +261,7 @@ void handle_event(AttemptPort& port, const Event& event, WorkList& ready) {
 /// A lease has ended: the receives that waited for a buffer may try again.
 void serve_buffer_waiters(AttemptPort& port, WorkList& ready) {
     while (!port.buffers.served.empty()) {
-        auto& operation = static_cast<Operation&>(port.buffers.served.pop_front());
+        Operation& operation = next_served(port.buffers);
         operation.state = OperationState::due;
         ready.push_back(operation);
     }
@@ -282,14 +280,14 @@ Result<void> wait(CompletionPort& base, std::int64_t timeout_ns, WorkList& ready
 
 // --- cancelling and closing ---
 
-/// Takes a parked operation out and answers it; its owner is told when `news` has its turn.
-void answer_parked(AttemptPort& port, Registration& registration, Operation& operation,
-                   std::intptr_t answer) {
-    registration.side[index_of(operation.direction)] = Side::maybe_ready;
-    if (operation.linked()) {
+/// Answers a parked operation; its owner is told when `news` has its turn. Its side stays occupied until then, so that
+/// whatever comes later (a new operation, the close) comes after it.
+void answer_parked(AttemptPort& port, Operation& operation, std::intptr_t answer) {
+    if (operation.type == &deliver_work) return;  // answered already
+    if (operation.kind == OperationKind::recv_borrowed)
+        leave_buffer_line(port.buffers, operation);
+    else
         operation.unlink();
-        port.buffers.serve_next();  // it may have stood in that line with a free buffer meant for it
-    }
     operation.answer = answer;
     operation.state = OperationState::due;
     operation.type = &deliver_work;
@@ -301,13 +299,22 @@ bool is_parked(const Registration& registration, const Operation& operation) {
     return registration.side[index] == Side::occupied && registration.parked[index] == &operation;
 }
 
+/// The turn of an answered operation: its side is free for the next one, unless the handle has gone meanwhile.
+void deliver(Work* work) {
+    auto& operation = *static_cast<Operation*>(work);
+    Registration& registration = *find(self_of(*operation.port), operation.handle);
+    if (is_parked(registration, operation))
+        registration.side[index_of(operation.direction)] = Side::maybe_ready;
+    complete(operation);
+}
+
 void cancel(CompletionPort& base, Operation& operation) {
     AttemptPort& port = self_of(base);
     operation.cancel_requested = true;
     Registration* registration = find(port, operation.handle);
     if (registration == nullptr || operation.kind == OperationKind::close) return;
     if (!is_parked(*registration, operation)) return;
-    answer_parked(port, *registration, operation, -ECANCELED);
+    answer_parked(port, operation, -ECANCELED);
 }
 
 /// Nothing may start any more, and what is armed ends. True: something was.
@@ -315,7 +322,7 @@ bool shut(AttemptPort& port, Registration& registration) {
     bool any = false;
     for (int index = 0; index < 2; ++index) {
         if (registration.side[index] == Side::occupied) {
-            answer_parked(port, registration, *registration.parked[index], -ECANCELED);
+            answer_parked(port, *registration.parked[index], -ECANCELED);
             any = true;
         }
         registration.side[index] = Side::closed;

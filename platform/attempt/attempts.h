@@ -39,12 +39,12 @@ inline bool accept_next(std::intptr_t answer) {
     return answer == -EINTR || answer == -ECONNABORTED || answer == -EPROTO;
 }
 
-/// Receives into `data`. The usual case is looked at first: this is the hottest place of all.
+/// Receives into `data`. The usual case is looked at first: this is the hottest place of all. `short_means_empty`: a
+/// short receive proves that nothing is left.
 inline Outcome receive(CompletionPort& port, Operation& operation, std::byte* data, std::size_t size,
                        bool short_means_empty) {
-    Kernel& kernel = *port.kernel;
     for (;;) {
-        const std::intptr_t received = kernel.recv(kernel, operation.handle, data, size, 0);
+        const std::intptr_t received = port.kernel->recv(*port.kernel, operation.handle, data, size, 0);
         if (received > 0) [[likely]] {
             operation.answer = received;
             const bool drained = short_means_empty && static_cast<std::size_t>(received) < size;
@@ -56,13 +56,8 @@ inline Outcome receive(CompletionPort& port, Operation& operation, std::byte* da
     }
 }
 
-/// `short_means_empty`: a short receive proves that nothing is left.
-inline Outcome recv(CompletionPort& port, Operation& operation, bool short_means_empty) {
-    return receive(port, operation, operation.data, operation.size, short_means_empty);
-}
-
 inline Outcome recv_borrowed(CompletionPort& port, Operation& operation, bool short_means_empty) {
-    std::byte* buffer = port.buffers.take();
+    std::byte* buffer = take_buffer(port.buffers, operation);
     if (buffer == nullptr) [[unlikely]] {
         if (!port.buffers.exhausted()) return answer_with(operation, -ENOMEM);
         port.buffers.waiting.push_back(operation);
@@ -155,7 +150,8 @@ template <OperationKind kind>
                                               bool short_means_empty) {
     if constexpr (kind == OperationKind::accept) return accept(port, operation);
     if constexpr (kind == OperationKind::connect) return connect(port, operation);
-    if constexpr (kind == OperationKind::recv) return recv(port, operation, short_means_empty);
+    if constexpr (kind == OperationKind::recv)
+        return receive(port, operation, operation.data, operation.size, short_means_empty);
     if constexpr (kind == OperationKind::recv_borrowed)
         return recv_borrowed(port, operation, short_means_empty);
     if constexpr (kind == OperationKind::send) return send(port, operation);

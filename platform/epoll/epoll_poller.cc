@@ -130,7 +130,11 @@ void wake(Poller& base) {
     EpollPoller& poller = self_of(base);
     if (poller.wake_pending.exchange(true)) return;
     const std::uint64_t one = 1;
-    poller.kernel->write(*poller.kernel, poller.wake_event, &one, sizeof one);
+    std::intptr_t written;
+    do written = poller.kernel->write(*poller.kernel, poller.wake_event, &one, sizeof one);
+    while (written == -EINTR);
+    // EAGAIN: the counter is full, so an edge is there already.
+    if (written < 0 && written != -EAGAIN) poller.wake_pending.exchange(false);
 }
 
 void close(Poller& base) {

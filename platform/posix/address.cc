@@ -53,7 +53,7 @@ Result<Address> parse_address(std::string_view host, std::uint16_t port) {
     const Error bad = Error(ErrorKind::bad_address, Call::parse).on(host);
     Address address;
     constexpr std::string_view unix_prefix = "unix:";
-    if (host.starts_with(unix_prefix)) {
+    if (begins_with(host, unix_prefix)) {
         const std::string_view path = part_of(host, unix_prefix.size());
         auto& unix_address = as<sockaddr_un>(address);
         if (path.empty() || path.size() >= sizeof unix_address.sun_path) return bad;
@@ -62,7 +62,8 @@ Result<Address> parse_address(std::string_view host, std::uint16_t port) {
         address.length = static_cast<unsigned>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
         return address;
     }
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = part_of(host, 1, host.size() - 2);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = part_of(host, 1, host.size() - 2);
     char text[INET6_ADDRSTRLEN];
     if (host.empty() || host.size() >= sizeof text) return bad;
     std::memcpy(text, host.data(), host.size());

@@ -108,8 +108,7 @@ ObservedKernel::ObservedKernel() {
     after = [](InterposedKernel&, const KernelCall& call) {
         // A write is a wake: it may come out of a signal handler, where an observer could not print.
         const bool told = call.call != Call::clock && call.call != Call::write;
-        if (told && current_observer != nullptr)
-            current_observer->kernel_called(*current_observer, call);
+        if (told && current_observer != nullptr) current_observer->kernel_called(*current_observer, call);
     };
 }
 

@@ -36,7 +36,7 @@ Answer try_connect(SimulatedKernel& kernel, Socket& socket, Operation& operation
 Answer try_recv_borrowed(SimulatedKernel& kernel, Socket& socket, Operation& operation, BufferPool& buffers) {
     // A buffer is taken only when the answer is there: data, the end of the stream, or an error.
     if (recv_would_block(socket)) return {};
-    std::byte* buffer = buffers.take();
+    std::byte* buffer = take_buffer(buffers, operation);
     if (buffer == nullptr) {
         if (!buffers.exhausted()) return -ENOMEM;
         buffers.waiting.push_back(operation);

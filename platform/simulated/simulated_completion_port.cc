@@ -173,10 +173,11 @@ void progress(OpenHandle& handle, Operation* operation, WorkList& ready) {
             current_observer->operation_parked(*current_observer, *operation);
         return;
     }
-    operation->unlink();  // from the line for a buffer, if it stands there
     std::optional<std::intptr_t> answer;
-    if (port.simulated.chance(port.simulated.faults.late_cancel)) answer = try_now(handle, *operation);
-    operation->unlink();
+    if (port.simulated.chance(port.simulated.faults.late_cancel) && !operation->linked())
+        answer = try_now(handle, *operation);
+    if (!answer && operation->kind == OperationKind::recv_borrowed)
+        leave_buffer_line(port.buffers, *operation);
     make_due(port, *operation, answer.value_or(-ECANCELED), ready);
 }
 
@@ -200,14 +201,12 @@ struct Progress {
 
     /// Served by a lease that has ended.
     void serve_line() {
-        WorkList served;
-        served.splice_back(port.buffers.served);
-        while (!served.empty()) {
-            auto& operation = static_cast<Operation&>(served.pop_front());
-            OpenHandle& handle = *find(port, operation.handle);
-            progress(handle, &operation, ready);
-            // It may have been cancelled, or somebody else has read what it waited for.
-            port.buffers.serve_next();
+        while (!port.buffers.served.empty()) {
+            Operation& operation = next_served(port.buffers);
+            progress(*find(port, operation.handle), &operation, ready);
+            // Somebody else may have read what it waited for: the buffer is for the next then.
+            if (operation.state == OperationState::armed && operation.size != 0)
+                leave_buffer_line(port.buffers, operation);
         }
     }
 
@@ -222,6 +221,9 @@ struct Progress {
                 batch.push_front(*handle);
         }
         while (OpenHandle* handle = batch.pop_front()) {
+            // A connect begins before a receive that was started with it: until then there is no connection.
+            if (handle->writing != nullptr && handle->writing->kind == OperationKind::connect)
+                progress(*handle, handle->writing, ready);
             progress(*handle, handle->reading, ready);
             progress(*handle, handle->writing, ready);
             progress_ending(*handle, ready);
