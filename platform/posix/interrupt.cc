@@ -1,3 +1,4 @@
+// The handler: it saves errno, sets the flag, and calls the one function it was given.
 #include "platform/interrupt.h"
 
 #include <signal.h>

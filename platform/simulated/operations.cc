@@ -1,3 +1,4 @@
+// What each kind of operation does to a simulated socket, tried once.
 #include "platform/simulated/operations.h"
 
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// The native completion port of the simulated kernel: operations wait in its hands until a wait lets them progress.
 #include "platform/simulated/simulated_completion_port.h"
 
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// Readiness on the simulated kernel: which socket has news, and what its event says.
 #include "platform/simulated/simulated_poller.h"
 
 #include <cerrno>

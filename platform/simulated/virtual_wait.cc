@@ -1,3 +1,4 @@
+// Waiting in virtual time: the clock jumps to whatever happens next.
 #include "platform/simulated/virtual_wait.h"
 
 #include "platform/observer.h"

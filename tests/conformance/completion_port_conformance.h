@@ -1,17 +1,19 @@
-// The CompletionPort contract as a suite: every backend, native or by an adapter, passes the same named
-// tests.
+// The CompletionPort contract as a suite: every backend, native or adapted, passes the same named tests.
 //
-//      port_subjects       a new backend is one line here
-//      Driver              the least of loops: waits, and gives each piece of
-//      work its turn Tracked<Kind>       an operation that knows how often it
-//      was completed PortTest            a port of the subject's kind on a
-//      World
+//      port_subjects    a new backend is one line here
+//      Driver           the least of loops: waits, and gives each piece of work its turn
+//      Tracked<Kind>    an operation that counts its completions
+//      PortTest         a port of the subject's kind on a World
 //
-//      operations_test.cc   exactly once, in its turn, one a direction; waits
-//      and wakes streams_test.cc      bytes, their order, their end
-//      connections_test.cc  accept, connect
-//      borrowed_buffers_test.cc, cancel_test.cc, close_test.cc, faults_test.cc
-//      misfortune_test.cc   many seeds of every fault of the simulated kernel
+//      operations_test.cc         exactly once, in its turn, one a direction; waits and wakes
+//      streams_test.cc            receiving: bytes, their order, their end
+//      sending_test.cc            full buffers, slow readers, peers that are gone, a thousand connections
+//      connections_test.cc        accept, connect
+//      borrowed_buffers_test.cc   the pool and its line
+//      cancel_test.cc             the race, and that nothing is lost in it
+//      close_test.cc              what is armed first; the number's next owner
+//      faults_test.cc             calls that fail, memory and descriptors that run out
+//      misfortune_test.cc         many seeds of every fault of the simulated kernel
 //
 // No test depends on whether an operation finished inside start. Three rules are checked in every test, by
 // Driver and Tracked: an operation completes exactly once; an answer that start gave is not told again;

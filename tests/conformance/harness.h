@@ -5,9 +5,8 @@
 // which costs nothing in virtual time. And nothing is assumed to be there at once: bytes arrive when they
 // arrive.
 //
-//      test --- Poller or CompletionPort ---> door = [ failing ] --> kernel
-//      <--- the peers (World's functions)
-//                   under test never see a planned failure
+//      the subject (Poller, CompletionPort) --> door = [ failing ] --> kernel <-- the peers (World's functions)
+//                                             may be made to fail                 never see a planned failure
 //
 // Afterwards `expect_nothing_left` counts: descriptors, memory, and in a simulated kernel ports and bytes.
 //

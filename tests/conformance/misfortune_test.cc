@@ -1,7 +1,7 @@
 // Misfortune: the same busy afternoon under every fault the simulated kernel knows, for many seeds.
 //
 //      clients --connect--> [ listener ] --accept--> echoes
-//         |   random pieces, random cancels            |  own buffers, or borrowed ones with too few in the pool
+//         |   random pieces, random cancels            |  own buffers, or borrowed ones, too few
 //         +--<--------------- the same bytes back --<--+
 //
 // Whatever happens: all bytes come back in order, or, where connections may break, a beginning of them; every

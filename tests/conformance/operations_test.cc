@@ -284,6 +284,29 @@ TEST_P(PortOperations, WritableWaitsForRoom) {
     EXPECT_EQ(sending.result().value_or(0), 1u);
 }
 
+// The way of a caller with calls of its own: what it takes or sends is unknown to the port.
+TEST_P(PortOperations, BetweenReadableAndWritableTheCallerMakesCallsOfItsOwn) {
+    const Ends ends = narrow_pair();
+    for (int round = 0; round < 5; ++round) {
+        BecomingReadable becoming_readable(driver, ends.ours);
+        becoming_readable.start();
+        world.send(ends.peer, "words");
+        ASSERT_TRUE(becoming_readable.finish());
+        EXPECT_EQ(world.recv(ends.ours, 2), "wo");
+        BecomingReadable again(driver, ends.ours);
+        ASSERT_TRUE(again.finish()) << "some are left";
+        EXPECT_EQ(world.recv(ends.ours, 3), "rds");
+
+        const std::size_t filled = world.fill(ends.ours);
+        BecomingWritable becoming_writable(driver, ends.ours);
+        becoming_writable.start();
+        EXPECT_EQ(world.recv(ends.peer, filled).size(), filled);
+        ASSERT_TRUE(becoming_writable.finish());
+    }
+    world.send(ends.peer, "words");
+    EXPECT_EQ(recv(ends.ours), "words");
+}
+
 // --- waiting ---
 
 TEST_P(PortOperations, AWaitWithoutNewsIsNotShorterThanItsTimeout) {

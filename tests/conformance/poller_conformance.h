@@ -1,13 +1,11 @@
 // The Poller contract as a suite: every backend that speaks readiness passes the same named tests.
 //
-//      poller_subjects        a new backend is one line here
-//      PollerTest             opens the subject's poller on a World, waits for
-//      events with a bound
+//      poller_subjects    a new backend is one line here
+//      PollerTest         opens the subject's poller on a World, and waits for events with a bound
 //
-//      poller_registration_test.cc    add, remove, what cannot be watched,
-//      running out poller_readiness_test.cc       arm and what it promises, on
-//      every thing that can happen to a socket poller_wake_test.cc time-outs,
-//      wakes, interruptions
+//      poller_registration_test.cc    add, remove, what cannot be watched, running out
+//      poller_readiness_test.cc       arm, and what it promises of everything that can happen to a socket
+//      poller_wake_test.cc            time-outs, wakes, interruptions
 //
 // What the contract leaves open is left open: an event may be spurious, may tell of a direction nobody armed,
 // and one wait may tell a part of what has happened. So a test never expects silence, except after `remove`,
