@@ -77,7 +77,8 @@ void Scheduler::run_one_carefully(Work& work) {
         work.run();
 }
 
-const WorkType Scheduler::careful_type = {[](Work*) { current_scheduler->begin_to_be_careful(); }, "careful", false};
+const WorkType Scheduler::careful_type = {[](Work*) { current_scheduler->begin_to_be_careful(); }, "careful",
+                                          false};
 
 void Scheduler::begin_to_be_careful() {
     // The frame that cancelled itself has suspended meanwhile, and nobody has looked.

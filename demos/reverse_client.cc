@@ -26,7 +26,6 @@ struct Crowd : Coroutine<Crowd, void, Awaits<TaskRef<void>&>> {
     Address server;
     std::string_view text;
     std::int64_t clients;
-    std::array<TaskRef<void>, most_clients>* tasks;
     std::int64_t i = 0;
     Result<void> outcome;
     Result<void> first_error;
@@ -36,7 +35,7 @@ struct Crowd : Coroutine<Crowd, void, Awaits<TaskRef<void>&>> {
         for (i = 0; i < clients; ++i)
             if (!start_client(i)) CO_RETURN(Error(ErrorKind::out_of_memory, Call::create_task));
         for (i = 0; i < clients; ++i) {
-            CO_AWAIT(outcome, (*tasks)[static_cast<std::size_t>(i)]);
+            CO_AWAIT(outcome, tasks[static_cast<std::size_t>(i)]);
             if (!outcome && first_error) first_error = outcome;
         }
         CO_RETURN(first_error);
@@ -45,7 +44,7 @@ struct Crowd : Coroutine<Crowd, void, Awaits<TaskRef<void>&>> {
 
     bool start_client(std::int64_t number) {
         Result<TaskRef<void>> task = loop->create_task(Talk{.server = server, .text = text});
-        if (task) (*tasks)[static_cast<std::size_t>(number)] = *std::move(task);
+        if (task) tasks[static_cast<std::size_t>(number)] = *std::move(task);
         return task.has_value();
     }
 };
@@ -73,7 +72,7 @@ int main(int argc, char** argv) {
     if (const int code = demo.open(); code >= 0) return code;
     demo.stop_on_interrupt();
     const Result<void> talked = demo.loop.run_until_complete(
-        Crowd{.loop = &demo.loop, .server = *server, .text = words, .clients = clients, .tasks = &tasks});
+        Crowd{.loop = &demo.loop, .server = *server, .text = words, .clients = clients});
     for (TaskRef<void>& task : tasks) task = TaskRef<void>();
     return demo.finish(talked.error());
 }

@@ -33,12 +33,14 @@ protected:
         scheduler.pool->orphan();
     }
 
-    template <class C> TaskRef<typename C::value_type> spawn(C coroutine) {
+    template <class C>
+    TaskRef<typename C::value_type> spawn(C coroutine) {
         auto task = create_task_on(scheduler, std::move(coroutine));
         EXPECT_TRUE(task);
         return *std::move(task);
     }
-    template <class C> auto run(C coroutine) {
+    template <class C>
+    auto run(C coroutine) {
         auto task = spawn(std::move(coroutine));
         scheduler.run_until_idle();
         return task.result();
