@@ -194,7 +194,7 @@ struct ValuePromise : Promise<T> {
 /// only if it says so: `co_return Result<void>(error)`. C++ wants one form of co_return; this is it.
 template <>
 struct ValuePromise<void> : Promise<void> {
-    void return_value(Result<void> result) { store(std::move(result)); }
+    void return_value(Result<void> result) { store(result); }
 };
 
 }  // namespace bridge

@@ -27,11 +27,11 @@ void TaskPool::give_back(void* block, std::size_t size) {
     if (scheduler == nullptr) orphan();
 }
 
-void Scheduler::report(const ErrorReport& what) {
+void Scheduler::report(const ErrorReport& report) {
     if (error_handler != nullptr)
-        error_handler(error_context, what);
+        error_handler(error_context, report);
     else
-        report_problem(what.message, what.error);
+        report_problem(report.message, report.error);
 }
 
 TaskState* Scheduler::running_task() { return running == nullptr ? nullptr : task_of(*running); }

@@ -207,7 +207,7 @@ Result<TaskRef<ValueOf<C>>> create_task_on(Scheduler& scheduler, C&& coroutine) 
         coroutine.close_unstarted();
         return Error(ErrorKind::out_of_memory, Call::create_task);
     }
-    auto* block = ::new (memory) Block(scheduler, std::move(coroutine));
+    auto* block = ::new (memory) Block(scheduler, std::forward<C>(coroutine));
     register_task(*block);
     return TaskRef<ValueOf<C>>(*block);
 }

@@ -61,7 +61,7 @@ struct Request {
     Kind kind;
     int tick = 0;                // of wake_at
     Name to = Name::loop;        // of tell
-    std::string_view text = {};  // of tell
+    std::string_view text;  // of tell
 };
 /// Go on with me after all those who wait for their turn now.
 Request let_others_run() { return {.kind = Request::Kind::let_others_run}; }

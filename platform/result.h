@@ -132,7 +132,7 @@ struct ErrorObject {
 };
 
 struct Error : ErrorHead, ErrorObject {
-    constexpr Error() {}
+    constexpr Error() = default;
     constexpr Error(ErrorKind what, Call where, std::int32_t raw_code = 0)
         : ErrorHead{.kind = what, .call = where, .code = raw_code}, ErrorObject(Nothing()) {}
 
@@ -289,7 +289,7 @@ private:
     ErrorHead head_;
     union {
         T value_;
-        ErrorObject object_;
+        ErrorObject object_;  // NOLINT(readability-identifier-naming): as private as the union
     };
 };
 

@@ -22,17 +22,19 @@
 
 namespace pollard::conformance {
 
-namespace {
-
-constexpr std::uint64_t seeds = 300;
-constexpr std::size_t clients = 5;
-
 struct Misfortune {
     const char* name;
     Faults faults;
     /// Connections may end early: reset, refused, or aborted before anybody accepted them.
     bool breaks = false;
 };
+
+inline void PrintTo(const Misfortune& misfortune, std::ostream* out) { *out << misfortune.name; }
+
+namespace {
+
+constexpr std::uint64_t seeds = 300;
+constexpr std::size_t clients = 5;
 
 constexpr Misfortune misfortunes[] = {
     {"None", {}},
@@ -50,8 +52,6 @@ constexpr Misfortune misfortunes[] = {
     {"LateCancels", {.late_cancel = 500}},
     {"Everything", {100, 200, 200, 100, 100, 3, 50, 100, 50, 300, 300, 300}, true},
 };
-
-void PrintTo(const Misfortune& misfortune, std::ostream* out) { *out << misfortune.name; }
 
 bool is_break(ErrorKind kind) {
     return kind == ErrorKind::connection_reset || kind == ErrorKind::broken_pipe ||
@@ -344,7 +344,7 @@ std::uint64_t run(const char* backend, const Misfortune& misfortune, std::uint64
 
 class PortMisfortune : public testing::TestWithParam<std::tuple<const char*, Misfortune>> {};
 
-std::string misfortune_name(const testing::TestParamInfo<PortMisfortune::ParamType>& info) {
+static std::string misfortune_name(const testing::TestParamInfo<PortMisfortune::ParamType>& info) {
     return std::string(std::get<Misfortune>(info.param).name) + "_on_" + std::get<const char*>(info.param);
 }
 

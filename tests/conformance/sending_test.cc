@@ -91,10 +91,12 @@ TEST_P(PortSending, BothDirectionsCanBeFullAtOnce) {
 
 // --- a peer that is gone ---
 
+namespace {
 // Which of the two it is depends on whether the reset or the end of the stream was there first.
 bool is_lost_connection(ErrorKind kind) {
     return kind == ErrorKind::connection_reset || kind == ErrorKind::broken_pipe;
 }
+}  // namespace
 
 TEST_P(PortSending, APeerThatNeverReadsAndThenResetsEndsTheSend) {
     const Ends ends = narrow_pair();
