@@ -59,8 +59,8 @@ struct Message {
 struct Request {
     enum class Kind : std::uint8_t { let_others_run, wake_at, tell, listen };
     Kind kind;
-    int tick = 0;                // of wake_at
-    Name to = Name::loop;        // of tell
+    int tick = 0;           // of wake_at
+    Name to = Name::loop;   // of tell
     std::string_view text;  // of tell
 };
 /// Go on with me after all those who wait for their turn now.
