@@ -289,7 +289,7 @@ quietly() {
 configure_build() {
     is_configured && return 0
     say "$me: configuring build/"
-    quietly "$meson" setup "$build" "$root" --buildtype=debugoptimized
+    quietly "$meson" setup "$build" "$root"
 }
 
 # build_targets TARGET...: names of Ninja's; `all` is everything.
