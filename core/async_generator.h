@@ -15,8 +15,7 @@
 // The consumer awaits one value after the other; Error{stopped} is the end (Python's StopAsyncIteration):
 //
 //      for (;;) {
-//          CO_AWAIT(line, lines.next());          // lines is a field; Awaits<Next<Lines>>
-//          if (!line) break;
+//          CO_AWAIT(line, lines.next());          // lines is a field; Awaits<Next<Lines>> if (!line) break;
 //
 // It is a Coroutine that can finish many times: at each CO_YIELD its waiter goes on, with the value standing
 // in the slot, where nothing is awaited at that moment. Only one consumer may wait at a time; a second one is

@@ -9,8 +9,7 @@
 //          for (;;) {                                     for (;;) {
 //                                                             resumed = false;
 //                                                             if (false) { case 41: resumed = true; }
-//              CO_AWAIT(n, peer.recv(bytes));                 step = await_at<41>(resumed, n,
-//              peer.recv(bytes));
+//              CO_AWAIT(n, peer.recv(bytes));                 step = await_at<41>(resumed, n, peer.recv(bytes));
 //                                                             if (step.leaves()) return step;
 //              if (!n) CO_RETURN(n.error());                  if (!n) return finish_with(n.error());
 //          }                                              }

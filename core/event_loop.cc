@@ -55,6 +55,7 @@ inline void EventLoop::take_from_other_threads() {
         take_callbacks_of_other_threads();
 }
 
+// STOP: turn
 void EventLoop::turn() {
     const bool idle = ready.empty() && !stopping_;
     if (idle || works_run >= look_due_)

@@ -2,12 +2,10 @@
 //
 // It does one thing over and over, a turn. The order of a turn is a contract, and each arrow has a test:
 //
-//   how long may we sleep?   0 if anything is ready or stop was asked; else until the first timer; else for
-//   ever
+//   how long may we sleep?   0 if anything is ready or stop was asked; else until the first timer; else for ever
 //     -> wait in the kernel   what has news goes to the end of the ready queue
 //     -> due timers           behind it, by deadline, equal deadlines as they were set
-//     -> the batch            what is ready now, first in, first out; what it makes ready waits for the next
-//     turn
+//     -> the batch            what is ready now, first in, first out; what it makes ready waits for the next turn
 //     -> leave if stop was asked, else again
 //
 // Only the waiter of a frame that has just finished goes on at once, in the same turn. While work is ready, a

@@ -22,8 +22,7 @@
 //     bit a slot says which are in use, so the first slot is found by counting zeros, and a clock that jumps
 //     over hours or years in which nothing is due takes one step.
 //   - When the clock enters a slot, the slot is taken apart: its timers are put anew, each at least one level
-//     lower. That happens to a timer ten times at the most, and usually never, because it is cancelled
-//     before.
+//     lower. That happens to a timer ten times at the most, and usually never, because it is cancelled before.
 //   - Equal deadlines stand in the same slot in the order in which they were set, and a slot is taken apart
 //     from first to last, so they fire in that order. This is why a slot must not wait when the clock has
 //     entered it: a timer set then goes to a lower level, and would overtake an older one left behind.

@@ -9,8 +9,7 @@
 //      operation_started, _parked, _completed operations
 //      kernel_called                          the door (told by an InterposedKernel in front of the real one)
 //      wait_entered, wait_returned            the loop
-//      problem                                an error that nobody else can hear, from closing a descriptor,
-//      say
+//      problem                                an error that nobody else can hear, from closing a descriptor, say
 //
 // Thread rule: an observer belongs to the thread that installed it and is told on that thread only.
 #pragma once

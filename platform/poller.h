@@ -8,8 +8,7 @@
 // The life of a descriptor here:
 //
 //      add(handle, token)           before anything else; the token comes back in events
-//      arm(handle, direction)       "I tried, it would block": promises at least one event after the
-//      direction
+//      arm(handle, direction)       "I tried, it would block": promises at least one event after the direction
 //                                   becomes ready; that event disarms the direction
 //      ... wait() -> Event{token, readable|writable|...}
 //      remove(handle)               before the handle is closed, always

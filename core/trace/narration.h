@@ -1,7 +1,6 @@
 // Narration: tells a run as a story, one line an event, indented by floor.
 //
-//      Serve#2          reverse_server.cc:41  awaits peer.recv(bytes)          core/:     who, where, for
-//      what
+//      Serve#2          reverse_server.cc:41  awaits peer.recv(bytes)          core/:     who, where, for what
 //        operation        recv  fd 7, up to 1024 bytes                         platform/: what is asked for
 //          attempt          try it now
 //            kernel           recv(7, .., 1024, 0) = EAGAIN                    each system call

@@ -207,6 +207,7 @@ template <OperationKind kind>
 }
 
 /// Tries, and parks if it would block. True: answered.
+// STOP: start_by
 template <OperationKind kind>
 bool start_by(CompletionPort& base, Operation& operation) {
     AttemptPort& port = self_of(base);

@@ -9,17 +9,15 @@
 // block" will be told of the next arrival. The price is that one must not stop reading before would-block
 // without knowing that nothing is left; platform/attempt/ takes care of that.
 //
-//      add     epoll_ctl(set, ADD, fd, IN|OUT|RDHUP|PRI|ET)      the only call besides wait; once a
-//      connection arm     nothing wait    epoll_wait(set, events, n, timeout)
+//      add     epoll_ctl(set, ADD, fd, IN|OUT|RDHUP|PRI|ET)      the only call besides wait; once a connection
+//      arm     nothing
+//      wait    epoll_wait(set, events, n, timeout)
 //
 // What one would not guess:
-//  - The set keys on (number, open file), and the registration lives until the last duplicate of the open
-//  file
+//  - The set keys on (number, open file), and the registration lives until the last duplicate of the open file
 //    is closed: closing a number that was duplicated (by fork, say) leaves a registration that no number can
-//    remove. Therefore remove comes before close; and tokens carry a generation, so that a stale event is
-//    seen.
-//  - ADD looks at the descriptor at once: what is ready already is an event. Nothing is lost between a try
-//  that
+//    remove. Therefore remove comes before close; and tokens carry a generation, so that a stale event is seen.
+//  - ADD looks at the descriptor at once: what is ready already is an event. Nothing is lost between a try that
 //    would block and the registration.
 //  - Regular files are refused with EPERM: for them a call always "would not block".
 //  - An eventfd that is registered edge-triggered needs no reading: each write is a new edge. A wake is one

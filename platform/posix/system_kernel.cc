@@ -21,6 +21,7 @@ namespace {
 
 std::intptr_t or_minus_errno(std::intptr_t result) { return result >= 0 ? result : -errno; }
 
+// STOP: kernel
 std::intptr_t real_recv(Kernel&, Handle handle, void* bytes, std::size_t size, int flags) {
     return or_minus_errno(::recv(handle, bytes, size, flags));
 }

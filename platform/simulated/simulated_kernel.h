@@ -20,8 +20,7 @@
 //    block for ever. Only poll() and the ports wait, by moving the clock; where nothing can ever happen
 //    poll() answers -EDEADLK.
 //  - One buffer a direction: its size is the sender's SO_SNDBUF as set, SO_RCVBUF is kept and has no effect.
-//  - There is one machine, with 127.0.0.0/8 and ::1; other addresses are EADDRNOTAVAIL to bind and
-//  ENETUNREACH
+//  - There is one machine, with 127.0.0.0/8 and ::1; other addresses are EADDRNOTAVAIL to bind and ENETUNREACH
 //    to connect. An IPv6 socket takes IPv6 only. There is no TIME_WAIT, and an accepted connection does not
 //    hold its listener's port. Ports below 1024 are free for all.
 //  - A Unix path is a name and no file; it goes when the socket that bound it is closed.
