@@ -254,8 +254,11 @@ void handle_event(AttemptPort& port, const Event& event, WorkList& ready) {
     // An event of a former owner of this number, fetched in the same batch as its end.
     if (registration.generation != event.token.generation) [[unlikely]]
         return;
-    registration.short_means_empty = registration.stream && !any(event.what, hang_up | error | urgent);
-    if (any(event.what, readable | hang_up | error | urgent)) wake_side(registration, Direction::read, ready);
+    if (any(event.what, readable | hang_up | error | urgent)) {
+        // An event of writing alone (kqueue sends them apart) knows nothing of what stands behind the data.
+        registration.short_means_empty = registration.stream && !any(event.what, hang_up | error | urgent);
+        wake_side(registration, Direction::read, ready);
+    }
     if (any(event.what, writable | hang_up | error)) wake_side(registration, Direction::write, ready);
 }
 

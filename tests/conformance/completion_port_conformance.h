@@ -14,6 +14,7 @@
 //      close_test.cc              what is armed first; the number's next owner
 //      faults_test.cc             calls that fail, memory and descriptors that run out
 //      misfortune_test.cc         many seeds of every fault of the simulated kernel
+//      attempt_test.cc            the attempt adapter alone, with events made up
 //
 // No test depends on whether an operation finished inside start. Three rules are checked in every test, by
 // Driver and Tracked: an operation completes exactly once; an answer that start gave is not told again;
@@ -287,6 +288,11 @@ protected:
             if (part.empty()) world.await(peer, POLLIN, millisecond_ns);
         }
         return received;
+    }
+    /// Ends our sending: not a byte more than was read so far has been sent.
+    void expect_nothing_more(Ends ends) {
+        world.half_close(ends.ours);
+        EXPECT_EQ(world.recv_to_end(ends.peer), "");
     }
     /// The operation stands armed: it has not been answered, and will not be for want of a turn.
     void expect_armed(const auto& operation) {

@@ -22,6 +22,7 @@ TEST_P(PortSending, ASendTellsHowMuchWasTaken) {
     EXPECT_GE(sent, 1u);
     EXPECT_LT(sent, bytes.size()) << "the buffers are smaller than that";
     EXPECT_TRUE(world.recv(ends.peer, sent) == bytes.substr(0, sent));
+    expect_nothing_more(ends);
 }
 
 TEST_P(PortSending, ASendWaitsForRoomAndThenTakesAtLeastOneByte) {
@@ -35,6 +36,7 @@ TEST_P(PortSending, ASendWaitsForRoomAndThenTakesAtLeastOneByte) {
     const std::size_t sent = sending.result().value_or(0);
     ASSERT_GE(sent, 1u);
     EXPECT_TRUE(world.recv(ends.peer, sent) == bytes.substr(0, sent));
+    expect_nothing_more(ends);
 }
 
 TEST_P(PortSending, SendingNothingSucceedsEvenWithoutRoom) {
@@ -56,6 +58,7 @@ TEST_P(PortSending, TenMegabytesReachASlowReader) {
     EXPECT_TRUE(read_slowly(ends.peer, bytes.size(), 30'000) == bytes);
     ASSERT_TRUE(sending.finish());
     EXPECT_TRUE(sending.result());
+    expect_nothing_more(ends);
 }
 
 TEST_P(PortSending, SendsFollowEachOtherInOrder) {
@@ -73,6 +76,7 @@ TEST_P(PortSending, SendsFollowEachOtherInOrder) {
     }
     received += world.recv(ends.peer, bytes.size() - received.size());
     EXPECT_TRUE(received == bytes);
+    expect_nothing_more(ends);
 }
 
 TEST_P(PortSending, BothDirectionsCanBeFullAtOnce) {
