@@ -8,15 +8,16 @@
 #
 #   tools/setup.sh [demo|tests]       installs what the demos need, or the tests as well (without a word: the tests)
 #
-#   CXX=...           the compiler to use, instead of the first good one found
-#   POLLARD_YES=1     do not ask (nor does it ask where CI is set, or where standard input is no terminal)
+#   CXX=...                 the compiler to use, instead of the first good one found
+#   POLLARD_BUILD_DIR=...   another build than build/, which may be configured already (an absolute path)
+#   POLLARD_YES=1           do not ask (nor does it ask where CI is set, or where standard input is no terminal)
 #
 # POSIX sh: FreeBSD has no bash, and the one of macOS is old.
 #
 # Read next: tools/demo, tools/test.
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
-build=$root/build
+build=${POLLARD_BUILD_DIR:-$root/build}
 me=tools/$(basename -- "$0")
 
 say() { printf '%s\n' "$*" >&2; }
@@ -288,7 +289,7 @@ quietly() {
 
 configure_build() {
     is_configured && return 0
-    say "$me: configuring build/"
+    say "$me: configuring ${build#"$root"/}"
     quietly "$meson" setup "$build" "$root"
 }
 
