@@ -67,8 +67,8 @@ void EventLoop::turn() {
     run_turn();
 }
 
+/// What other threads have left is taken afterwards: each of them wakes the port, so the wait does not keep it.
 void EventLoop::look_into_the_kernel() {
-    take_from_other_threads();
     const std::int64_t earliest_ns = timers_.earliest_ns();
     const std::int64_t timeout_ns = sleep_limit_ns(earliest_ns);
     if (current_observer != nullptr) [[unlikely]]

@@ -83,7 +83,7 @@ void Timers::insert(Timer& timer) {
         put(timer);
 }
 
-std::int64_t Timers::earliest_ns() const {
+std::int64_t Timers::find_earliest_ns() const {
     if (!overdue_.timers.empty()) return overdue_.earliest_ns;
     Place first;
     return find_first(first) ? slots_[first.level][first.index].earliest_ns : INT64_MAX;

@@ -71,7 +71,9 @@ public:
     /// The earliest deadline; INT64_MAX when there is none. If the earliest timer was cancelled it may still
     /// be the deadline of that one: then whoever sleeps until it wakes in vain, once, and the `advance` that
     /// follows forgets it.
-    std::int64_t earliest_ns() const;
+    std::int64_t earliest_ns() const {
+        return levels_in_use_ == 0 && overdue_.timers.empty() ? INT64_MAX : find_earliest_ns();
+    }
 
     /// Appends to `ready` all timers with deadline_ns <= now_ns, by deadline, equal ones in the order in
     /// which they were set. A clock that goes back counts as standing still.
@@ -100,6 +102,7 @@ private:
 
     void put(Timer& timer);
     void take_apart(Slot& slot, std::int64_t begin_ns);
+    std::int64_t find_earliest_ns() const;
     bool find_first(Place& place) const;
 
     std::int64_t position_ns_;

@@ -200,11 +200,18 @@ bool park(AttemptPort& port, Registration& registration, Operation& operation) {
 }
 
 template <OperationKind kind>
-[[gnu::noinline]] bool try_or_park(AttemptPort& port, Registration& registration, Operation& operation) {
-    if (try_now<kind>(port, registration, operation) || park<kind>(port, registration, operation))
-        return answer_inline(operation);
-    return false;
+[[gnu::noinline]] bool park_or_refuse(AttemptPort& port, Registration& registration, Operation& operation) {
+    return park<kind>(port, registration, operation) && answer_inline(operation);
 }
+
+template <OperationKind kind>
+[[gnu::noinline]] bool try_or_park(AttemptPort& port, Registration& registration, Operation& operation) {
+    if (try_now<kind>(port, registration, operation)) return answer_inline(operation);
+    return park_or_refuse<kind>(port, registration, operation);
+}
+
+template <OperationKind kind>
+constexpr bool reads = direction_of(kind) == Direction::read;
 
 /// Tries, and parks if it would block. True: answered.
 // STOP: start_by
@@ -216,7 +223,12 @@ bool start_by(CompletionPort& base, Operation& operation) {
         return refuse_side(operation, Side::closed);
     Registration& registration = port.table[index];
     const Side side = registration.side[index_of(direction_of(kind))];
-    if (side == Side::maybe_ready) return try_or_park<kind>(port, registration, operation);
+    // Most receives come too early, most sends go out at once: only what is usual stands right here.
+    if (reads<kind> && side == Side::maybe_ready) return try_or_park<kind>(port, registration, operation);
+    if (!reads<kind> && side == Side::maybe_ready) {
+        if (try_now<kind>(port, registration, operation)) return answer_inline(operation);
+        return park_or_refuse<kind>(port, registration, operation);
+    }
     if (side != Side::blocks) [[unlikely]]
         return refuse_side(operation, side);
     // What is known to block is not tried. (But the first call of a connect is what begins it.)

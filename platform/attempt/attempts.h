@@ -41,8 +41,8 @@ inline bool accept_next(std::intptr_t answer) {
 
 /// Receives into `data`. The usual case is looked at first: this is the hottest place of all. `short_means_empty`: a
 /// short receive proves that nothing is left.
-inline Outcome receive(CompletionPort& port, Operation& operation, std::byte* data, std::size_t size,
-                       bool short_means_empty) {
+[[gnu::always_inline]] inline Outcome receive(CompletionPort& port, Operation& operation, std::byte* data,
+                                              std::size_t size, bool short_means_empty) {
     for (;;) {
         const std::intptr_t received = port.kernel->recv(*port.kernel, operation.handle, data, size, 0);
         if (received > 0) [[likely]] {
@@ -56,7 +56,8 @@ inline Outcome receive(CompletionPort& port, Operation& operation, std::byte* da
     }
 }
 
-inline Outcome recv_borrowed(CompletionPort& port, Operation& operation, bool short_means_empty) {
+[[gnu::always_inline]] inline Outcome recv_borrowed(CompletionPort& port, Operation& operation,
+                                                    bool short_means_empty) {
     std::byte* buffer = take_buffer(port.buffers, operation);
     if (buffer == nullptr) [[unlikely]] {
         if (!port.buffers.exhausted()) return answer_with(operation, -ENOMEM);
@@ -79,7 +80,7 @@ inline Outcome send(CompletionPort& port, Operation& operation) {
     return answer_with(operation, answer);
 }
 
-inline Outcome send_all(CompletionPort& port, Operation& operation) {
+[[gnu::always_inline]] inline Outcome send_all(CompletionPort& port, Operation& operation) {
     Kernel& kernel = *port.kernel;
     for (;;) {
         const std::size_t size = operation.size;

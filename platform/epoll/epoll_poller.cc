@@ -111,17 +111,17 @@ Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t tim
     // A signal came: to the caller that is a wait without events; it looks at its clock again and comes back.
     if (count == -EINTR) return std::size_t{0};
     if (count < 0) return error_of(Call::epoll_wait, count).on_descriptor(poller.set);
-    Event* stored = events.data();
+    std::size_t stored = 0;
     for (const epoll_event& raw : std::span(poller.raw, static_cast<std::size_t>(count))) {
-        *stored = {unpack(raw.data.u64), translate(raw.events)};
-        if (stored->token.handle != poller.wake_event) [[likely]] {
-            ++stored;
+        const Token token = unpack(raw.data.u64);
+        if (token.handle != poller.wake_event) [[likely]] {
+            events[stored++] = {token, translate(raw.events)};
             continue;
         }
         // An exchange and not a store: what a waker did before it found the flag set is visible after this.
         poller.wake_pending.exchange(false);
     }
-    return static_cast<std::size_t>(stored - events.data());
+    return stored;
 }
 
 void wake(Poller& base) {
