@@ -54,6 +54,8 @@ struct Kernel {
     std::intptr_t (*epoll_ctl)(Kernel&, Handle set, int change, Handle, epoll_event*);
     std::intptr_t (*epoll_wait)(Kernel&, Handle set, epoll_event*, int capacity, int timeout_ms);
     std::intptr_t (*eventfd)(Kernel&, unsigned initial, int flags);
+    /// pipe2(2): `flags` are O_NONBLOCK and O_CLOEXEC; ends[0] is read from, ends[1] is written to.
+    std::intptr_t (*pipe)(Kernel&, Handle ends[2], int flags);
     std::intptr_t (*read)(Kernel&, Handle, void* bytes, std::size_t size);
     std::intptr_t (*write)(Kernel&, Handle, const void* bytes, std::size_t size);
     /// Nanoseconds on a clock that never goes back; the zero is arbitrary.
@@ -66,10 +68,10 @@ Kernel& system_kernel();
 /// What an observer is told of one call, after it has returned.
 struct KernelCall {
     Call call;
-    Handle handle;             // the descriptor it was made on; no_handle where there is none
-    const void* bytes;         // data sent, or received (then `result` bytes of it are meaningful), or an
-                               // epoll_event array; null where there is none
-    std::size_t size;          // bytes asked for, or capacity of the array
+    Handle handle;      // the descriptor it was made on; no_handle where there is none
+    const void* bytes;  // data sent, or received (then `result` bytes of it are meaningful), or an
+                        // array of epoll_event, pollfd, or the two ends of a pipe; null where there is none
+    std::size_t size;   // bytes asked for, or capacity of the array
     std::int64_t argument[3];  // further arguments in the order of the call
     std::intptr_t result;      // >= 0, or minus an errno
     std::int64_t began_ns;     // Kernel::clock before and after

@@ -118,6 +118,8 @@ const char* describe(Call call) {
             return "epoll_wait";
         case Call::eventfd:
             return "eventfd";
+        case Call::pipe:
+            return "pipe2";
         case Call::read:
             return "read";
         case Call::write:

@@ -86,6 +86,7 @@ enum class Call : std::uint8_t {
     epoll_ctl,
     epoll_wait,
     eventfd,
+    pipe,
     read,
     write,
     clock,

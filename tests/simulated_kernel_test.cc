@@ -225,6 +225,7 @@ TEST_F(SimulatedDescriptors, TheCallsOfOtherKernelsAreEnosys) {
     EXPECT_EQ(kernel.epoll_ctl(kernel, 3, 1, 4, nullptr), -ENOSYS);
     EXPECT_EQ(kernel.epoll_wait(kernel, 3, nullptr, 1, 0), -ENOSYS);
     EXPECT_EQ(kernel.eventfd(kernel, 0, 0), -ENOSYS);
+    EXPECT_EQ(kernel.pipe(kernel, nullptr, 0), -ENOSYS);
 }
 
 TEST_F(SimulatedDescriptors, OptionsAreKeptAndUnknownOnesAreRefused) {

@@ -2,6 +2,7 @@
 //
 // Small programs run on the simulated kernel (and the echo on every kernel of the build); what was printed is
 // then compared with what must have been printed, and the timeline is read back by a strict parser.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -730,6 +731,8 @@ TEST(KernelCalls, FlagsAreWrittenByTheirNamesAndTheRestAsANumber) {
               "eventfd(0, NONBLOCK|CLOEXEC) = 4");
     EXPECT_EQ(words(call_of(Call::epoll_create, no_handle, 3, {EPOLL_CLOEXEC})),
               "epoll_create1(CLOEXEC) = 3");
+    EXPECT_EQ(words(call_of(Call::pipe, no_handle, 0, {O_NONBLOCK | O_CLOEXEC})),
+              "pipe2(.., NONBLOCK|CLOEXEC) = 0");
     EXPECT_EQ(words(call_of(Call::listen, 5, 0, {128})), "listen(5, 128) = 0");
     EXPECT_EQ(words(call_of(Call::close, 5, -EBADF)), "close(5) = EBADF");
     EXPECT_EQ(words(call_of(Call::close, 5, -9999)), "close(5) = -9999");
@@ -787,6 +790,12 @@ TEST(KernelCalls, EventsAreToldByDescriptor) {
                              {.fd = 8, .events = POLLIN | POLLOUT, .revents = POLLOUT | POLLHUP}};
     EXPECT_EQ(words(call_of(Call::poll, no_handle, 1, {2, 0}, asked)), "poll({7: IN, 8: IN|OUT}, 2, 0) = 1");
     EXPECT_EQ(news(call_of(Call::poll, no_handle, 1, {2, 0}, asked)), "fd 8: OUT|HUP");
+}
+
+TEST(KernelCalls, APipeIsToldByItsTwoEnds) {
+    const Handle ends[2] = {5, 6};
+    EXPECT_EQ(news(call_of(Call::pipe, no_handle, 0, {0}, ends)), "from fd 6 to fd 5");
+    EXPECT_EQ(news(call_of(Call::pipe, no_handle, -EMFILE, {0}, ends)), "");
 }
 
 TEST(KernelCalls, BytesAreShortenedAndEscaped) {

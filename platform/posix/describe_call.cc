@@ -4,6 +4,7 @@
 // size, in their order; platform/posix/interposed_kernel.cc puts them there.
 #include "platform/posix/describe_call.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -30,6 +31,7 @@ constexpr Name socket_flags[] = {{SOCK_NONBLOCK, "NONBLOCK"}, {SOCK_CLOEXEC, "CL
 constexpr Name message_flags[] = {
     {MSG_NOSIGNAL, "NOSIGNAL"}, {MSG_OOB, "OOB"}, {MSG_PEEK, "PEEK"}, {MSG_DONTWAIT, "DONTWAIT"}};
 constexpr Name eventfd_flags[] = {{EFD_NONBLOCK, "NONBLOCK"}, {EFD_CLOEXEC, "CLOEXEC"}};
+constexpr Name pipe_flags[] = {{O_NONBLOCK, "NONBLOCK"}, {O_CLOEXEC, "CLOEXEC"}};
 constexpr Name epoll_flags[] = {{EPOLL_CLOEXEC, "CLOEXEC"}};
 constexpr Name epoll_events[] = {
     {EPOLLIN, "IN"},   {EPOLLOUT, "OUT"}, {EPOLLRDHUP, "RDHUP"},     {EPOLLPRI, "PRI"},
@@ -199,6 +201,9 @@ void add_arguments(Text& text, const KernelCall& call) {
         case Call::eventfd:
             text.add("%lld, ", argument(0));
             return add_flags(text, argument(1), eventfd_flags);
+        case Call::pipe:
+            text.add(".., ");
+            return add_flags(text, argument(0), pipe_flags);
         case Call::read:
         case Call::write:
             text.add(", .., %zu", call.size);
@@ -252,6 +257,12 @@ Text describe_epoll_events(const KernelCall& call) {
     return text.add(call.result > shown_events ? ", ..." : "");
 }
 
+Text describe_pipe_ends(const KernelCall& call) {
+    const auto* ends = static_cast<const Handle*>(call.bytes);
+    return Text().add("from fd %lld to fd %lld", static_cast<long long>(ends[1]),
+                      static_cast<long long>(ends[0]));
+}
+
 Text describe_poll_events(const KernelCall& call) {
     const auto* descriptors = static_cast<const pollfd*>(call.bytes);
     Text text;
@@ -286,6 +297,8 @@ Text describe_kernel_news(const KernelCall& call) {
             return describe_epoll_events(call);
         case Call::poll:
             return describe_poll_events(call);
+        case Call::pipe:
+            return describe_pipe_ends(call);
         case Call::getsockname:
         case Call::getpeername:
             return describe_answered_address(call.bytes);

@@ -33,7 +33,7 @@ struct ArgumentCollector {
 
 constexpr bool begins_with_handle(Call call) {
     return call != Call::socket && call != Call::poll && call != Call::epoll_create &&
-           call != Call::eventfd && call != Call::clock;
+           call != Call::eventfd && call != Call::pipe && call != Call::clock;
 }
 
 template <Call which, auto member>
@@ -84,6 +84,7 @@ constexpr Kernel through_table = {
     .epoll_ctl = Through<Call::epoll_ctl, &Kernel::epoll_ctl>::call,
     .epoll_wait = Through<Call::epoll_wait, &Kernel::epoll_wait>::call,
     .eventfd = Through<Call::eventfd, &Kernel::eventfd>::call,
+    .pipe = Through<Call::pipe, &Kernel::pipe>::call,
     .read = Through<Call::read, &Kernel::read>::call,
     .write = Through<Call::write, &Kernel::write>::call,
     .clock = Through<Call::clock, &Kernel::clock>::call,

@@ -3,6 +3,7 @@
 // This is the floor on which a debugger's `step` ends. There is nothing below it but the C library.
 //
 // Read next: platform/posix/interposed_kernel.h, a second value of the same table.
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -77,6 +78,7 @@ constinit Kernel real = {
                     epoll_event* event) { return or_minus_errno(::epoll_ctl(set, change, handle, event)); },
     .epoll_wait = real_epoll_wait,
     .eventfd = [](Kernel&, unsigned initial, int flags) { return or_minus_errno(::eventfd(initial, flags)); },
+    .pipe = [](Kernel&, Handle* ends, int flags) { return or_minus_errno(::pipe2(ends, flags)); },
     .read = [](Kernel&, Handle handle, void* bytes,
                std::size_t size) { return or_minus_errno(::read(handle, bytes, size)); },
     .write = [](Kernel&, Handle handle, const void* bytes,

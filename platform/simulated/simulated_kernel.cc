@@ -171,6 +171,7 @@ constexpr Kernel simulated_table = {
     .epoll_ctl = [](Kernel&, Handle, int, Handle, epoll_event*) -> std::intptr_t { return -ENOSYS; },
     .epoll_wait = [](Kernel&, Handle, epoll_event*, int, int) -> std::intptr_t { return -ENOSYS; },
     .eventfd = [](Kernel&, unsigned, int) -> std::intptr_t { return -ENOSYS; },
+    .pipe = [](Kernel&, Handle*, int) -> std::intptr_t { return -ENOSYS; },
     .read = read_descriptor,
     .write = write_descriptor,
     .clock = [](Kernel& door) { return static_cast<SimulatedKernel&>(door).now_ns; },
