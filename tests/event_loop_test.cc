@@ -13,6 +13,7 @@
 #include "core/sleep.h"
 #include "platform/interrupt.h"
 #include "platform/posix/interposed_kernel.h"
+#include "tests/kernels.h"
 
 using namespace pollard;
 
@@ -344,9 +345,10 @@ struct Spins : Coroutine<Spins, void, Awaits<Sleep>> {
 TEST_P(Loops, ABusyLoopLooksIntoTheKernelOnceInSixtyFourWorks) {
     counting.reset();
     ASSERT_TRUE(loop.run_until_complete(Spins{.turns = 6400}));
-    if (std::string_view(GetParam()) == "epoll") {
-        EXPECT_GE(counting.of(Call::epoll_wait), 100u);
-        EXPECT_LE(counting.of(Call::epoll_wait), 102u);
+    for (const auto& [kernel, call] : {std::pair("epoll", Call::epoll_wait), std::pair("poll", Call::poll)}) {
+        if (std::string_view(GetParam()) != kernel) continue;
+        EXPECT_GE(counting.of(call), 100u);
+        EXPECT_LE(counting.of(call), 102u);
     }
     EXPECT_LE(counting.of(Call::clock), 102u);
 }
@@ -480,7 +482,7 @@ TEST_P(VirtualLoops, WaitingForEverWhenNothingCanHappenEndsTheRunAndPrintsWhoWai
 // --- other threads and signals ---
 
 TEST_P(Loops, CallbacksOfAnotherThreadWakeTheLoopAndKeepTheirOrder) {
-    if (std::string_view(GetParam()) != "epoll") GTEST_SKIP() << "other threads are real, this kernel is not";
+    if (is_simulated(GetParam())) GTEST_SKIP() << "other threads are real, this kernel is not";
     const LoopHandle handle = loop.handle();
     Callback a = say("a"), b = say("b");
     Callback stopping([](void* self) { static_cast<EventLoop*>(self)->stop(); }, &loop);
@@ -495,7 +497,7 @@ TEST_P(Loops, CallbacksOfAnotherThreadWakeTheLoopAndKeepTheirOrder) {
 }
 
 TEST_P(Loops, ManyThreadsLoseNoCallback) {
-    if (std::string_view(GetParam()) != "epoll") GTEST_SKIP() << "other threads are real, this kernel is not";
+    if (is_simulated(GetParam())) GTEST_SKIP() << "other threads are real, this kernel is not";
     constexpr int threads = 4, each = 2000;
     static std::atomic<int> ran;
     ran = 0;
@@ -574,8 +576,7 @@ TEST(LoopMemory, OpeningWithoutMemoryIsAnErrorAtEveryAllocationAndLeavesNothing)
 
 std::string kernel_name_of(const testing::TestParamInfo<const char*>& info) { return info.param; }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, Loops, testing::Values("epoll", "simulated", "simulated_completion"),
-                         kernel_name_of);
+INSTANTIATE_TEST_SUITE_P(Kernels, Loops, testing::ValuesIn(kernels_here()), kernel_name_of);
 INSTANTIATE_TEST_SUITE_P(Kernels, VirtualLoops, testing::Values("simulated", "simulated_completion"),
                          kernel_name_of);
 

@@ -790,6 +790,13 @@ TEST(KernelCalls, EventsAreToldByDescriptor) {
                              {.fd = 8, .events = POLLIN | POLLOUT, .revents = POLLOUT | POLLHUP}};
     EXPECT_EQ(words(call_of(Call::poll, no_handle, 1, {2, 0}, asked)), "poll({7: IN, 8: IN|OUT}, 2, 0) = 1");
     EXPECT_EQ(news(call_of(Call::poll, no_handle, 1, {2, 0}, asked)), "fd 8: OUT|HUP");
+    pollfd many[7];
+    for (int i = 0; i < 7; ++i)
+        many[i] = {.fd = i == 0 ? ~3 : i, .events = POLLIN, .revents = i == 0 ? short{0} : short{POLLIN}};
+    EXPECT_EQ(words(call_of(Call::poll, no_handle, 6, {7, -1}, many)),
+              "poll({1: IN, 2: IN, 3: IN, 4: IN, ...}, 7, -1) = 6");
+    EXPECT_EQ(news(call_of(Call::poll, no_handle, 6, {7, -1}, many)),
+              "fd 1: IN, fd 2: IN, fd 3: IN, fd 4: IN, ...");
 }
 
 TEST(KernelCalls, APipeIsToldByItsTwoEnds) {

@@ -36,8 +36,8 @@ constexpr Name epoll_flags[] = {{EPOLL_CLOEXEC, "CLOEXEC"}};
 constexpr Name epoll_events[] = {
     {EPOLLIN, "IN"},   {EPOLLOUT, "OUT"}, {EPOLLRDHUP, "RDHUP"},     {EPOLLPRI, "PRI"},
     {EPOLLHUP, "HUP"}, {EPOLLERR, "ERR"}, {EPOLLONESHOT, "ONESHOT"}, {std::int64_t{1} << 31, "ET"}};
-constexpr Name poll_events[] = {{POLLIN, "IN"},   {POLLOUT, "OUT"}, {POLLPRI, "PRI"},
-                                {POLLHUP, "HUP"}, {POLLERR, "ERR"}, {POLLNVAL, "NVAL"}};
+constexpr Name poll_events[] = {{POLLIN, "IN"},   {POLLOUT, "OUT"},   {POLLPRI, "PRI"},    {POLLHUP, "HUP"},
+                                {POLLERR, "ERR"}, {POLLNVAL, "NVAL"}, {POLLRDHUP, "RDHUP"}};
 
 constexpr Name families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
 constexpr Name epoll_changes[] = {{EPOLL_CTL_ADD, "ADD"}, {EPOLL_CTL_MOD, "MOD"}, {EPOLL_CTL_DEL, "DEL"}};
@@ -71,6 +71,9 @@ void add_name(Text& text, std::int64_t value, std::span<const Name> names) {
 }
 
 // --- arguments ---
+
+constexpr std::size_t shown_bytes = 32;
+constexpr std::intptr_t shown_events = 4;
 
 template <class T>
 T copy_of(const void* bytes) {
@@ -135,9 +138,16 @@ void add_socket(Text& text, const KernelCall& call) {
 
 void add_poll(Text& text, const KernelCall& call) {
     const auto* descriptors = static_cast<const pollfd*>(call.bytes);
+    std::intptr_t shown = 0;
     text.add("{");
     for (std::int64_t i = 0; i < call.argument[0]; ++i) {
-        text.add("%s%d: ", i == 0 ? "" : ", ", descriptors[i].fd);
+        if (descriptors[i].fd < 0) continue;  // the kernel skips it, and so do we
+        text.add(shown == 0 ? "" : ", ");
+        if (++shown > shown_events) {
+            text.add("...");
+            break;
+        }
+        text.add("%d: ", descriptors[i].fd);
         add_flags(text, descriptors[i].events, poll_events);
     }
     text.add("}, %lld, %lld", static_cast<long long>(call.argument[0]),
@@ -217,9 +227,6 @@ void add_arguments(Text& text, const KernelCall& call) {
 
 // --- news ---
 
-constexpr std::size_t shown_bytes = 32;
-constexpr std::intptr_t shown_events = 4;
-
 /// As a string in C; what is not printable in octal, which unlike \x ends by itself.
 Text quote(const void* bytes, std::size_t size) {
     const auto* characters = static_cast<const unsigned char*>(bytes);
@@ -266,10 +273,13 @@ Text describe_pipe_ends(const KernelCall& call) {
 Text describe_poll_events(const KernelCall& call) {
     const auto* descriptors = static_cast<const pollfd*>(call.bytes);
     Text text;
-    for (std::int64_t i = 0; i < call.argument[0]; ++i)
-        if (descriptors[i].revents != 0)
-            add_event(text, descriptors[i].fd, descriptors[i].revents, poll_events);
-    return text;
+    std::intptr_t told = 0;
+    for (std::int64_t i = 0; told < call.result && told < shown_events; ++i) {
+        if (descriptors[i].revents == 0) continue;
+        add_event(text, descriptors[i].fd, descriptors[i].revents, poll_events);
+        ++told;
+    }
+    return text.add(call.result > told ? ", ..." : "");
 }
 
 }  // namespace

@@ -50,6 +50,9 @@ struct PortSubject {
     /// What this kernel has and others lack.
     bool has_urgent_data = false;
     bool has_datagrams = false;
+    /// The door's calls in which its poller registers and waits; `none`: it needs no such call.
+    Call watches_by = Call::none;
+    Call waits_by = Call::none;
 };
 inline void PrintTo(const PortSubject& subject, std::ostream* out) { *out << subject.name; }
 
@@ -58,7 +61,8 @@ inline constexpr Faults port_moods = {
 inline constexpr std::int64_t far_ns = 3 * millisecond_ns;
 
 inline constexpr PortSubject port_subjects[] = {
-    {"epoll", "epoll", {}, true, true, true},
+    {"epoll", "epoll", {}, true, true, true, Call::epoll_ctl, Call::epoll_wait},
+    {"poll", "poll", {}, true, true, true, Call::poll, Call::poll},
     {"simulated", "simulated", {.simulated = true}},
     {"simulated_far", "simulated", {.simulated = true, .latency_ns = far_ns}},
     {"simulated_moody", "simulated", {.simulated = true, .faults = port_moods}},

@@ -182,11 +182,11 @@ TEST_P(PortFaults, InterruptionsOfEveryCallAreNoNews) {
 // --- the poller's own calls ---
 
 TEST_P(PortFaults, WhatCannotBeWatchedIsAnErrorOfTheOperationAndWorksAfterwards) {
-    if (GetParam().world.simulated) GTEST_SKIP() << "its poller registers by no call";
+    if (GetParam().watches_by == Call::none) GTEST_SKIP() << "its poller registers by no call";
     for (const std::int32_t code : {ENOMEM, ENOSPC}) {
         const Ends ends = pair();
         Receiving receiving(driver, ends.ours);
-        world.failing.fail(Call::epoll_ctl, code);
+        world.failing.fail(GetParam().watches_by, code);
         ASSERT_TRUE(receiving.start().was_inline()) << "nobody would ever tell it";
         EXPECT_EQ(kind_of(receiving.result()), kind_of_code(code));
         world.send(ends.peer, "data");
@@ -201,34 +201,34 @@ TEST_P(PortFaults, WhatCannotBeWatchedIsAnErrorOfTheOperationAndWorksAfterwards)
 }
 
 TEST_P(PortFaults, WhatCannotBeWatchedCanStillBeClosed) {
-    if (GetParam().world.simulated) GTEST_SKIP() << "its poller registers by no call";
+    if (GetParam().watches_by == Call::none) GTEST_SKIP() << "its poller registers by no call";
     const Ends ends = pair();
     Receiving receiving(driver, ends.ours);
-    world.failing.fail(Call::epoll_ctl, ENOMEM);
+    world.failing.fail(GetParam().watches_by, ENOMEM);
     receiving.start();
     close(ends.ours);
 }
 
 TEST_P(PortFaults, AFailedWaitIsAnErrorAndLosesNothing) {
-    if (GetParam().world.simulated) GTEST_SKIP() << "its poller waits by no call";
+    if (GetParam().waits_by == Call::none) GTEST_SKIP() << "its poller waits by no call";
     const Ends ends = pair();
     Receiving receiving(driver, ends.ours);
     Receiving cancelled(driver, world.pair().ours);
     receiving.start();
     world.send(ends.peer, "data");
-    world.failing.fail(Call::epoll_wait, EIO);
+    world.failing.fail(GetParam().waits_by, EIO);
     EXPECT_EQ(kind_of(driver.wait(0)), ErrorKind::other);
     ASSERT_TRUE(receiving.finish());
     EXPECT_EQ(receiving.text(), "data");
 }
 
 TEST_P(PortFaults, AFailedWaitStillBringsWhatWasCancelled) {
-    if (GetParam().world.simulated) GTEST_SKIP() << "its poller waits by no call";
+    if (GetParam().waits_by == Call::none) GTEST_SKIP() << "its poller waits by no call";
     const Ends ends = pair();
     Receiving receiving(driver, ends.ours);
     receiving.start();
     receiving.cancel();
-    world.failing.fail(Call::epoll_wait, EIO);
+    world.failing.fail(GetParam().waits_by, EIO);
     EXPECT_EQ(kind_of(driver.wait(-1)), ErrorKind::other);
     ASSERT_TRUE(receiving.finish());
     EXPECT_EQ(kind_of(receiving.result()), ErrorKind::cancelled);

@@ -6,6 +6,7 @@
 //      poller_registration_test.cc    add, remove, what cannot be watched, running out
 //      poller_readiness_test.cc       arm, and what it promises of everything that can happen to a socket
 //      poller_wake_test.cc            time-outs, wakes, interruptions
+//      poll_test.cc                   the poller of poll(2) alone: its list
 //
 // What the contract leaves open is left open: an event may be spurious, may tell of a direction nobody armed,
 // and one wait may tell a part of what has happened. So a test never expects silence, except after `remove`,
@@ -14,11 +15,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <map>
 #include <ostream>
 #include <vector>
 
 #include "platform/epoll/epoll_poller.h"
+#include "platform/poll/poll_poller.h"
 #include "platform/simulated/simulated_poller.h"
 #include "tests/conformance/harness.h"
 
@@ -35,16 +38,25 @@ struct PollerSubject {
     bool has_files = false;        // descriptors that are no sockets
     bool has_duplicates = false;   // dup(2)
     bool has_urgent_data = false;  // MSG_OOB
+    bool watches_files = false;    // regular files are always ready, and not refused
 };
 inline void PrintTo(const PollerSubject& subject, std::ostream* out) { *out << subject.name; }
 
 inline Result<Poller*> open_epoll(World& world) { return open_epoll_poller(world.failing); }
+inline Result<Poller*> open_poll(World& world) { return open_poll_poller(world.failing); }
+/// As on a kernel without eventfd.
+inline Result<Poller*> open_poll_with_pipe(World& world) {
+    world.failing.fail(Call::eventfd, ENOSYS);
+    return open_poll_poller(world.failing);
+}
 inline Result<Poller*> open_simulated(World& world) {
     return open_simulated_poller(*world.simulated(), world.failing);
 }
 
 inline constexpr PollerSubject poller_subjects[] = {
     {"epoll", open_epoll, {}, Call::epoll_wait, Call::write, true, true, true},
+    {"poll", open_poll, {}, Call::poll, Call::write, true, true, true, true},
+    {"poll_with_pipe", open_poll_with_pipe, {}, Call::poll, Call::write, true, true, true, true},
     {"simulated", open_simulated, {.simulated = true}},
     {"simulated_far", open_simulated, {.simulated = true, .latency_ns = 3 * millisecond_ns}},
     {"simulated_moody",
