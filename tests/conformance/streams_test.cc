@@ -284,19 +284,21 @@ TEST_P(PortStreams, AStreamThatIsNotSaidToBeOneIsReadAsWell) {
     EXPECT_EQ(recv(ends.ours), "");
 }
 
+namespace {
+Handle bound_datagram_socket(World& world) {
+    Kernel& kernel = world.kernel();
+    const std::intptr_t made = kernel.socket(kernel, AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const Handle handle = world.keep(static_cast<Handle>(made));
+    const Address any_port = *parse_address("127.0.0.1", 0);
+    EXPECT_EQ(kernel.bind(kernel, handle, any_port.raw(), any_port.length), 0);
+    return handle;
+}
+}  // namespace
+
 TEST_P(PortStreams, EachDatagramIsOneReceive) {
     if (!GetParam().has_datagrams) GTEST_SKIP() << "this kernel has streams only";
-    Kernel& kernel = world.kernel();
-    const auto bound_socket = [&] {
-        const std::intptr_t made =
-            kernel.socket(kernel, AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        const Handle handle = world.keep(static_cast<Handle>(made));
-        const Address any_port = *parse_address("127.0.0.1", 0);
-        EXPECT_EQ(kernel.bind(kernel, handle, any_port.raw(), any_port.length), 0);
-        return handle;
-    };
-    const Handle ours = open_on_port(bound_socket(), HandleKind::other);
-    const Handle peer = bound_socket();
+    const Handle ours = open_on_port(bound_datagram_socket(world), HandleKind::other);
+    const Handle peer = bound_datagram_socket(world);
     world.connect(peer, world.address_of(ours));
     Receiving receiving(driver, ours);
     receiving.start();
@@ -305,6 +307,20 @@ TEST_P(PortStreams, EachDatagramIsOneReceive) {
     EXPECT_EQ(receiving.text(), "one");
     EXPECT_EQ(recv(ours), "two");
     EXPECT_EQ(recv(ours), "three");
+}
+
+TEST_P(PortStreams, ADatagramThatDoesNotFitIsCutAndTheNextIsWhole) {
+    if (!GetParam().has_datagrams) GTEST_SKIP() << "this kernel has streams only";
+    const Handle ours = open_on_port(bound_datagram_socket(world), HandleKind::other);
+    const Handle peer = bound_datagram_socket(world);
+    world.connect(peer, world.address_of(ours));
+    Receiving receiving(driver, ours, 4);
+    receiving.start();
+    for (const std::string_view text : {"a long one", "another long one", "short"}) world.send(peer, text);
+    ASSERT_TRUE(receiving.finish());
+    EXPECT_EQ(receiving.text(), "a lo");
+    EXPECT_EQ(recv(ours, 4), "anot");
+    EXPECT_EQ(recv(ours, 100), "short");
 }
 
 TEST_P(PortStreams, EveryFamilyOfAddressesCarriesAStream) {
