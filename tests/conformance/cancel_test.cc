@@ -376,6 +376,6 @@ TEST_P(PortCancel, ACompletionOfACancelMayStartTheNext) {
     EXPECT_EQ(second.text(), "data");
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, PortCancel, testing::ValuesIn(port_subjects), port_subject_name);
+INSTANTIATE_TEST_SUITE_P(Every, PortCancel, testing::ValuesIn(tested_ports()), port_subject_name);
 
 }  // namespace pollard::conformance

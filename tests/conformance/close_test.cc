@@ -319,6 +319,6 @@ TEST_P(PortClose, AFailedDiscardIsReported) {
     EXPECT_EQ(observer.heard.descriptor, ends.ours);
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, PortClose, testing::ValuesIn(port_subjects), port_subject_name);
+INSTANTIATE_TEST_SUITE_P(Every, PortClose, testing::ValuesIn(tested_ports()), port_subject_name);
 
 }  // namespace pollard::conformance

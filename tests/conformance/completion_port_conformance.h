@@ -53,6 +53,10 @@ struct PortSubject {
     /// The door's calls in which its poller registers and waits; `none`: it needs no such call.
     Call watches_by = Call::none;
     Call waits_by = Call::none;
+    /// For one that is not in the library's list: the backend itself.
+    const Backend* own = nullptr;
+
+    const Backend* find() const { return own != nullptr ? own : find_backend(backend); }
 };
 inline void PrintTo(const PortSubject& subject, std::ostream* out) { *out << subject.name; }
 
@@ -70,6 +74,9 @@ inline constexpr PortSubject port_subjects[] = {
     {"simulated_completion_far", "simulated_completion", {.simulated = true, .latency_ns = far_ns}, false},
     {"simulated_completion_moody", "simulated_completion", {.simulated = true, .faults = port_moods}, false},
 };
+
+/// Whom this executable tests: the list above, unless tests/porting/ brings another.
+std::span<const PortSubject> tested_ports();
 
 class Driver {
 public:
@@ -97,8 +104,11 @@ public:
         while (!now.empty()) now.pop_front().run();
     }
     void turn(std::int64_t timeout_ns) {
-        const Result<void> waited = wait(ready.empty() ? timeout_ns : 0);
-        EXPECT_TRUE(waited) << describe(waited.error()).c_str();
+        if (!broken) {
+            const Result<void> waited = wait(ready.empty() ? timeout_ns : 0);
+            EXPECT_TRUE(waited) << describe(waited.error()).c_str();
+            broken = !waited;
+        }
         run_ready();
     }
     /// Takes a few turns, in which whatever should not happen has its chance.
@@ -110,7 +120,7 @@ public:
         const std::int64_t deadline_ns = now_ns() + patience_ns;
         while (!reached()) {
             const std::int64_t left_ns = deadline_ns - now_ns();
-            if (left_ns <= 0) return false;
+            if (left_ns <= 0 || broken) return false;
             turn(left_ns);
         }
         return true;
@@ -119,6 +129,8 @@ public:
 
     CompletionPort* port = nullptr;
     WorkList ready;
+    /// A wait failed in a turn: nothing comes any more, and nobody waits for it.
+    bool broken = false;
     /// The call of the port that is going on; null: none.
     const char* inside = nullptr;
     /// Every operation that was told, in order.
@@ -213,7 +225,7 @@ inline bool all_done(Driver& driver, const auto&... operations) {
 class PortTest : public testing::TestWithParam<PortSubject> {
 protected:
     void SetUp() override {
-        const Backend* backend = find_backend(GetParam().backend);
+        const Backend* backend = GetParam().find();
         if (backend == nullptr) GTEST_SKIP() << "this build has no backend " << GetParam().backend;
         if (const char* why = backend->why_unavailable(); why != nullptr) GTEST_SKIP() << why;
         const Result<CompletionPort*> opened = open_port();
@@ -231,8 +243,7 @@ protected:
     }
 
     Result<CompletionPort*> open_port() {
-        return find_backend(GetParam().backend)
-            ->open({.in_front = &world.failing, .simulated = world.simulated()});
+        return GetParam().find()->open({.in_front = &world.failing, .simulated = world.simulated()});
     }
     CompletionPort& port() { return *driver.port; }
 
@@ -285,7 +296,7 @@ protected:
     std::string read_slowly(Handle peer, std::size_t size, std::size_t chunk) {
         std::string received;
         const std::int64_t deadline_ns = world.now_ns() + patience_ns;
-        while (received.size() < size && world.now_ns() < deadline_ns) {
+        while (received.size() < size && !driver.broken && world.now_ns() < deadline_ns) {
             const std::string part = world.recv_now(peer, std::min(chunk, size - received.size()));
             received += part;
             driver.turn(0);

@@ -332,6 +332,6 @@ TEST_P(PortConnections, CancellingAConnectAtOnceGivesOneOfTwoTrueAnswers) {
         EXPECT_EQ(kind_of(connecting.result()), ErrorKind::cancelled);
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, PortConnections, testing::ValuesIn(port_subjects), port_subject_name);
+INSTANTIATE_TEST_SUITE_P(Every, PortConnections, testing::ValuesIn(tested_ports()), port_subject_name);
 
 }  // namespace pollard::conformance

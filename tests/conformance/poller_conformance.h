@@ -65,6 +65,9 @@ inline constexpr PollerSubject poller_subjects[] = {
       .faults = {.spurious_readiness = 300, .interrupted = 100, .out_of_order_events = 500}}},
 };
 
+/// Whom this executable tests: the list above, unless tests/porting/ brings another.
+std::span<const PollerSubject> tested_pollers();
+
 class PollerTest : public testing::TestWithParam<PollerSubject> {
 protected:
     void SetUp() override {
@@ -98,10 +101,12 @@ protected:
         return wait_on(*poller, timeout_ns, capacity);
     }
     std::size_t wait_on(Poller& which, std::int64_t timeout_ns, std::size_t capacity = 16) {
+        if (broken_) return 0;
         std::vector<Event> events(capacity);
         const Result<std::size_t> count = which.wait(events, timeout_ns);
         EXPECT_TRUE(count) << describe(count.error()).c_str();
-        if (!count) return 0;
+        broken_ = !count;
+        if (broken_) return 0;
         EXPECT_LE(*count, capacity);
         for (std::size_t index = 0; index < *count; ++index) {
             const Event& event = events[index];
@@ -111,12 +116,13 @@ protected:
         }
         return *count;
     }
-    /// Waits until one of these bits has been told of the handle. False: patience is at its end.
+    /// Waits until one of these bits has been told of the handle. False: patience is at its end, and that it is at
+    /// once in a test that has failed already.
     bool told(Token token, EventBits any_of) {
         const std::int64_t deadline_ns = world.now_ns() + patience_ns;
         while (!was_told(token, any_of)) {
             const std::int64_t left_ns = deadline_ns - world.now_ns();
-            if (left_ns <= 0) return false;
+            if (left_ns <= 0 || HasFailure()) return false;
             wait(left_ns);
         }
         return true;
@@ -139,7 +145,7 @@ protected:
     /// Waits for so long without looking at what comes.
     void let_pass(std::int64_t duration_ns) {
         const std::int64_t deadline_ns = world.now_ns() + duration_ns;
-        while (world.now_ns() < deadline_ns) wait(deadline_ns - world.now_ns());
+        while (world.now_ns() < deadline_ns && !HasFailure()) wait(deadline_ns - world.now_ns());
     }
 
     World world{GetParam().world};
@@ -149,6 +155,8 @@ protected:
 
 private:
     std::map<Handle, EventBits> told_;
+    /// A wait has failed: whoever waits again would only hear the same.
+    bool broken_ = false;
 };
 
 inline std::string subject_name(const testing::TestParamInfo<PollerSubject>& info) { return info.param.name; }

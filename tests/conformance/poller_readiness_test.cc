@@ -302,6 +302,6 @@ TEST_P(PollerReadiness, OnlyTheOneThatIsReadyIsToldToBe) {
     EXPECT_FALSE(was_told(quiet_token, readable | hang_up | error));
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, PollerReadiness, testing::ValuesIn(poller_subjects), subject_name);
+INSTANTIATE_TEST_SUITE_P(Every, PollerReadiness, testing::ValuesIn(tested_pollers()), subject_name);
 
 }  // namespace pollard::conformance

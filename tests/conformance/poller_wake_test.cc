@@ -299,6 +299,6 @@ TEST_P(PollerWake, AWaitThatNothingCanEndIsADeadlock) {
     EXPECT_EQ(wait(-1), 0u) << "it goes on after a deadlock";
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, PollerWake, testing::ValuesIn(poller_subjects), subject_name);
+INSTANTIATE_TEST_SUITE_P(Every, PollerWake, testing::ValuesIn(tested_pollers()), subject_name);
 
 }  // namespace pollard::conformance

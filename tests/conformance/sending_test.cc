@@ -216,6 +216,6 @@ TEST_P(PortSending, AThousandConnectionsPlayPingPongOnOnePort) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, PortSending, testing::ValuesIn(port_subjects), port_subject_name);
+INSTANTIATE_TEST_SUITE_P(Every, PortSending, testing::ValuesIn(tested_ports()), port_subject_name);
 
 }  // namespace pollard::conformance
