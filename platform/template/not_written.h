@@ -11,7 +11,7 @@ namespace pollard {
 
 /// Tells the observer, or the terminal, what is to be written; and is the answer.
 inline Error not_written(const char* sentence) {
-    const Error error = Error(ErrorKind::not_supported, Call::none).on("template");
+    const Error error(ErrorKind::not_supported, Call::none);
     report_problem(sentence, error);
     return error;
 }
