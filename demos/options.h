@@ -12,6 +12,8 @@
 #include <span>
 #include <string_view>
 
+#include "platform/result.h"
+
 namespace pollard {
 
 struct Option {
@@ -46,8 +48,8 @@ constexpr Option required(Option option) {
 int parse_options(int argc, char** argv, std::span<const Option> options);
 
 /// One line on stderr, "NAME: ...", and the exit code 1. As printf(3).
-[[gnu::format(printf, 1, 2)]] int fail(const char* format, ...);
+[[gnu::format(POLLARD_PRINTF, 1, 2)]] int fail(const char* format, ...);
 /// The same with exit code 2.
-[[gnu::format(printf, 1, 2)]] int usage_error(const char* format, ...);
+[[gnu::format(POLLARD_PRINTF, 1, 2)]] int usage_error(const char* format, ...);
 
 }  // namespace pollard

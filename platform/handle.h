@@ -1,23 +1,19 @@
 // Handle: what the kernel calls an open thing.
 //
-// A number on POSIX systems (a file descriptor), a pointer-sized number on Windows (a SOCKET or HANDLE). The
-// rest of Pollard says Handle and never looks inside. Who owns one is said at each place; where nobody else
-// does, OwnedHandle closes it.
+// A small number: a file descriptor on POSIX systems; a SOCKET or HANDLE on Windows, whose type there is as wide as a
+// pointer, but which never has more than 32 bits, so that programs of 32 and 64 bits can hand them to each other. The
+// rest of Pollard says Handle and never looks inside. Who owns one is said at each place; where nobody else does,
+// OwnedHandle closes it.
 #pragma once
 
-#include <cstdint>
 #include <utility>
 
 namespace pollard {
 
 struct Kernel;
 
-#ifdef _WIN32
-using Handle = std::uintptr_t;
-#else
 using Handle = int;
-#endif
-inline constexpr Handle no_handle = static_cast<Handle>(-1);
+inline constexpr Handle no_handle = -1;
 
 /// Closes the handle through the kernel's door when it goes out of scope. For handles that no completion port
 /// knows; a socket on a loop is a `Socket` (core/io/socket.h), whose closing is a longer story.

@@ -161,6 +161,14 @@ constexpr bool begins_with(std::string_view text, std::string_view beginning) {
     return part_of(text, 0, beginning.size()) == beginning;
 }
 
+/// What is in a format of printf(3) on this system. (MinGW has two printfs; C++ programs get the standard one, but the
+/// attribute's plain name means the other.)
+#if defined(__MINGW32__) && !defined(__clang__)
+#define POLLARD_PRINTF gnu_printf
+#else
+#define POLLARD_PRINTF printf
+#endif
+
 /// A short text on the stack, always zero-terminated; what does not fit is cut off.
 struct Text {
     char chars[240];
@@ -170,7 +178,7 @@ struct Text {
     const char* c_str() const { return chars; }
     std::string_view view() const { return {chars, size}; }
     /// As printf(3).
-    [[gnu::format(printf, 2, 3)]] Text& add(const char* format, ...);
+    [[gnu::format(POLLARD_PRINTF, 2, 3)]] Text& add(const char* format, ...);
 };
 
 const char* describe(ErrorKind kind);

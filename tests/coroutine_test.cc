@@ -123,10 +123,10 @@ struct Returns : Coroutine<Returns, int> {
     }
 };
 
-struct Sums : Coroutine<Sums, long, Awaits<Returns>> {
+struct Sums : Coroutine<Sums, long long, Awaits<Returns>> {
     int count = 0;
     int i = 0;
-    long sum = 0;
+    long long sum = 0;
     Result<int> one;
     Progress body() {
         CO_BEGIN;
@@ -249,7 +249,7 @@ TEST_F(Coroutines, WhatBecomesReadyDuringATurnRunsInTheNext) {
 }
 
 TEST_F(Coroutines, AMillionReadyAwaitsRunOnASmallStack) {
-    run_on_small_stack(64 * 1024, [this] { EXPECT_EQ(*run(Sums{.count = 1'000'000}), 499'999'500'000L); });
+    run_on_small_stack(64 * 1024, [this] { EXPECT_EQ(*run(Sums{.count = 1'000'000}), 499'999'500'000LL); });
 }
 
 // --- a chain as long as you like ---

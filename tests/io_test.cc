@@ -1,6 +1,5 @@
 // Sockets on the loop: what a server must stand, on every kernel of this build.
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -14,9 +13,10 @@
 #include "core/sleep.h"
 #include "platform/kernel.h"
 #include "platform/posix/interposed_kernel.h"
+#include "platform/system_sockets.h"
 #include "tests/kernels.h"
 
-using namespace pollard;
+namespace pollard {
 
 namespace {
 
@@ -361,3 +361,4 @@ INSTANTIATE_TEST_SUITE_P(Kernels, Io, testing::ValuesIn(kernels_here()),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
+}  // namespace pollard

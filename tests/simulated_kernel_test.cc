@@ -3,11 +3,6 @@
 #include "platform/simulated/simulated_kernel.h"
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -25,6 +20,8 @@
 #include "platform/observer.h"
 #include "platform/simulated/simulated_completion_port.h"
 #include "platform/simulated/simulated_poller.h"
+#include "platform/system_sockets.h"
+#include "tests/system.h"
 
 namespace pollard {
 namespace {
@@ -73,7 +70,7 @@ struct Door {
         return kernel.setsockopt(kernel, handle, SOL_SOCKET, SO_LINGER, &setting, sizeof setting);
     }
     short poll(Handle handle, int timeout_ms = 0) {
-        pollfd descriptor = {.fd = handle, .events = POLLIN | POLLOUT | POLLRDHUP, .revents = 0};
+        pollfd descriptor = poll_entry(handle, POLLIN | POLLOUT | POLLRDHUP);
         const std::intptr_t count = kernel.poll(kernel, &descriptor, 1, timeout_ms);
         return static_cast<short>(count < 0 ? count : descriptor.revents);
     }
@@ -169,7 +166,7 @@ TEST_F(SimulatedDescriptors, AThousandFitInTheTable) {
 }
 
 TEST_F(SimulatedDescriptors, WhatIsNoStreamSocketOfAKnownFamilyIsRefused) {
-    EXPECT_EQ(kernel.socket(kernel, AF_NETLINK, SOCK_STREAM, 0), -EAFNOSUPPORT);
+    EXPECT_EQ(kernel.socket(kernel, AF_UNSPEC, SOCK_STREAM, 0), -EAFNOSUPPORT);
     EXPECT_EQ(kernel.socket(kernel, AF_INET, SOCK_DGRAM, 0), -ESOCKTNOSUPPORT);
     EXPECT_EQ(kernel.socket(kernel, AF_INET, SOCK_STREAM, IPPROTO_UDP), -EPROTONOSUPPORT);
     EXPECT_EQ(kernel.open_descriptors, 0u);
@@ -693,7 +690,7 @@ TEST_F(SimulatedClock, BytesAndTheEndTakeTheLatency) {
     door.send(ends.client, "late");
     door.shutdown(ends.client, SHUT_WR);
     EXPECT_EQ(door.recv(ends.server), -EAGAIN);
-    pollfd descriptor = {.fd = ends.server, .events = POLLIN, .revents = 0};
+    pollfd descriptor = poll_entry(ends.server, POLLIN);
     EXPECT_EQ(kernel.poll(kernel, &descriptor, 1, 4), 0);
     EXPECT_EQ(door.recv(ends.server), -EAGAIN);
     EXPECT_EQ(kernel.poll(kernel, &descriptor, 1, 100), 1);
@@ -733,10 +730,10 @@ TEST_F(SimulatedClock, BytesForAClosedEndComeBackAsAReset) {
 
 TEST_F(SimulatedClock, APollThatCouldNeverEndIsEdeadlk) {
     const Ends ends = pair();
-    pollfd descriptor = {.fd = ends.server, .events = POLLIN, .revents = 0};
+    pollfd descriptor = poll_entry(ends.server, POLLIN);
     EXPECT_EQ(kernel.poll(kernel, &descriptor, 1, -1), -EDEADLK);
     EXPECT_EQ(kernel.poll(kernel, nullptr, 1, 0), -EFAULT);
-    descriptor.fd = -1;
+    descriptor = poll_entry(-1, POLLIN);
     EXPECT_EQ(kernel.poll(kernel, &descriptor, 1, 0), 0);
 }
 
@@ -931,11 +928,8 @@ Poller* poller_to_wake = nullptr;
 
 TEST_F(SimulatedPollerTest, ASignalHandlerMayWake) {
     poller_to_wake = poller;
-    struct sigaction action = {}, before;
-    action.sa_handler = [](int) { poller_to_wake->wake(); };
-    sigaction(SIGUSR1, &action, &before);
-    raise(SIGUSR1);
-    sigaction(SIGUSR1, &before, nullptr);
+    test_system::SignalHandler signals([](int) { poller_to_wake->wake(); });
+    signals.raise();
     EXPECT_TRUE(wait(-1).empty());
     EXPECT_TRUE(last);
 }

@@ -52,7 +52,7 @@ private:
 
     void tell_attempt(const KernelCall& call);
     void tell_what_is_waited_for(Frame& inner);
-    [[gnu::format(printf, 4, 5)]] void line(int floor, const char* label, const char* format, ...);
+    [[gnu::format(POLLARD_PRINTF, 4, 5)]] void line(int floor, const char* label, const char* format, ...);
 
     std::FILE* out_;
     Stage stage_ = Stage::none;

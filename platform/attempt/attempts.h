@@ -6,9 +6,6 @@
 // They are inline because attempt_port.cc builds one start and one retry around each, with nothing in between.
 #pragma once
 
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <cerrno>
 #include <cstdint>
 
@@ -16,6 +13,7 @@
 #include "platform/completion_port.h"
 #include "platform/kernel.h"
 #include "platform/operation.h"
+#include "platform/system_sockets.h"
 
 namespace pollard::attempts {
 
@@ -134,9 +132,9 @@ inline Outcome connect(CompletionPort& port, Operation& operation) {
     return would_block;
 }
 
-inline Outcome poll(CompletionPort& port, Operation& operation, short events) {
+inline Outcome poll(CompletionPort& port, Operation& operation, int events) {
     Kernel& kernel = *port.kernel;
-    pollfd descriptor = {.fd = operation.handle, .events = events, .revents = 0};
+    pollfd descriptor = poll_entry(operation.handle, events);
     std::intptr_t answer;
     do answer = kernel.poll(kernel, &descriptor, 1, 0);
     while (try_again(answer));

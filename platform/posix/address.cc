@@ -1,12 +1,9 @@
 // Addresses as POSIX systems hold them: parsing by inet_pton(3), no resolver.
 #include "platform/address.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <cstdio>
+
+#include "platform/system_sockets.h"
 
 namespace pollard {
 

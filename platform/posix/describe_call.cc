@@ -4,17 +4,19 @@
 // size, in their order; platform/posix/interposed_kernel.cc puts them there.
 #include "platform/posix/describe_call.h"
 
+#ifndef _WIN32
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
+#endif
+#ifdef __linux__
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
+#endif
 
 #include <cstring>
 #include <span>
 
 #include "platform/address.h"
+#include "platform/system_sockets.h"
 
 namespace pollard {
 
@@ -30,17 +32,21 @@ struct Name {
 constexpr Name socket_flags[] = {{SOCK_NONBLOCK, "NONBLOCK"}, {SOCK_CLOEXEC, "CLOEXEC"}};
 constexpr Name message_flags[] = {
     {MSG_NOSIGNAL, "NOSIGNAL"}, {MSG_OOB, "OOB"}, {MSG_PEEK, "PEEK"}, {MSG_DONTWAIT, "DONTWAIT"}};
+#ifdef __linux__
 constexpr Name eventfd_flags[] = {{EFD_NONBLOCK, "NONBLOCK"}, {EFD_CLOEXEC, "CLOEXEC"}};
-constexpr Name pipe_flags[] = {{O_NONBLOCK, "NONBLOCK"}, {O_CLOEXEC, "CLOEXEC"}};
 constexpr Name epoll_flags[] = {{EPOLL_CLOEXEC, "CLOEXEC"}};
 constexpr Name epoll_events[] = {
     {EPOLLIN, "IN"},   {EPOLLOUT, "OUT"}, {EPOLLRDHUP, "RDHUP"},     {EPOLLPRI, "PRI"},
     {EPOLLHUP, "HUP"}, {EPOLLERR, "ERR"}, {EPOLLONESHOT, "ONESHOT"}, {std::int64_t{1} << 31, "ET"}};
+constexpr Name epoll_changes[] = {{EPOLL_CTL_ADD, "ADD"}, {EPOLL_CTL_MOD, "MOD"}, {EPOLL_CTL_DEL, "DEL"}};
+#endif
+#ifndef _WIN32
+constexpr Name pipe_flags[] = {{O_NONBLOCK, "NONBLOCK"}, {O_CLOEXEC, "CLOEXEC"}};
+#endif
 constexpr Name poll_events[] = {{POLLIN, "IN"},   {POLLOUT, "OUT"},   {POLLPRI, "PRI"},    {POLLHUP, "HUP"},
                                 {POLLERR, "ERR"}, {POLLNVAL, "NVAL"}, {POLLRDHUP, "RDHUP"}};
 
 constexpr Name families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
-constexpr Name epoll_changes[] = {{EPOLL_CTL_ADD, "ADD"}, {EPOLL_CTL_MOD, "MOD"}, {EPOLL_CTL_DEL, "DEL"}};
 constexpr Name directions[] = {{SHUT_RD, "RD"}, {SHUT_WR, "WR"}, {SHUT_RDWR, "RDWR"}};
 constexpr Name socket_options[] = {{SO_ERROR, "SO_ERROR"},         {SO_REUSEADDR, "SO_REUSEADDR"},
                                    {SO_REUSEPORT, "SO_REUSEPORT"}, {SO_SNDBUF, "SO_SNDBUF"},
@@ -141,19 +147,20 @@ void add_poll(Text& text, const KernelCall& call) {
     std::intptr_t shown = 0;
     text.add("{");
     for (std::int64_t i = 0; i < call.argument[0]; ++i) {
-        if (descriptors[i].fd < 0) continue;  // the kernel skips it, and so do we
+        if (handle_of(descriptors[i]) < 0) continue;  // the kernel skips it, and so do we
         text.add(shown == 0 ? "" : ", ");
         if (++shown > shown_events) {
             text.add("...");
             break;
         }
-        text.add("%d: ", descriptors[i].fd);
+        text.add("%d: ", handle_of(descriptors[i]));
         add_flags(text, descriptors[i].events, poll_events);
     }
     text.add("}, %lld, %lld", static_cast<long long>(call.argument[0]),
              static_cast<long long>(call.argument[1]));
 }
 
+#ifdef __linux__
 void add_epoll_ctl(Text& text, const KernelCall& call) {
     text.add(", ");
     add_name(text, call.argument[0], epoll_changes);
@@ -162,6 +169,7 @@ void add_epoll_ctl(Text& text, const KernelCall& call) {
     text.add(", ");
     add_flags(text, copy_of<epoll_event>(call.bytes).events, epoll_events);
 }
+#endif
 
 void add_wait(Text& text, const KernelCall& call) {
     const std::int64_t timeout_ns = call.argument[0];
@@ -201,6 +209,7 @@ void add_arguments(Text& text, const KernelCall& call) {
             return add_option(text, call);
         case Call::poll:
             return add_poll(text, call);
+#ifdef __linux__
         case Call::epoll_create:
             return add_flags(text, argument(0), epoll_flags);
         case Call::epoll_ctl:
@@ -211,9 +220,12 @@ void add_arguments(Text& text, const KernelCall& call) {
         case Call::eventfd:
             text.add("%lld, ", argument(0));
             return add_flags(text, argument(1), eventfd_flags);
+#endif
+#ifndef _WIN32
         case Call::pipe:
             text.add(".., ");
             return add_flags(text, argument(0), pipe_flags);
+#endif
         case Call::read:
         case Call::write:
             text.add(", .., %zu", call.size);
@@ -255,6 +267,7 @@ void add_event(Text& text, long long handle, std::int64_t events, std::span<cons
     add_flags(text, events, names);
 }
 
+#ifdef __linux__
 /// The backend puts the descriptor into the low half of the 64 bits that come back with each event.
 Text describe_epoll_events(const KernelCall& call) {
     const auto* events = static_cast<const epoll_event*>(call.bytes);
@@ -263,6 +276,7 @@ Text describe_epoll_events(const KernelCall& call) {
         add_event(text, static_cast<std::int32_t>(events[i].data.u64), events[i].events, epoll_events);
     return text.add(call.result > shown_events ? ", ..." : "");
 }
+#endif
 
 Text describe_pipe_ends(const KernelCall& call) {
     const auto* ends = static_cast<const Handle*>(call.bytes);
@@ -276,7 +290,7 @@ Text describe_poll_events(const KernelCall& call) {
     std::intptr_t told = 0;
     for (std::int64_t i = 0; told < call.result && told < shown_events; ++i) {
         if (descriptors[i].revents == 0) continue;
-        add_event(text, descriptors[i].fd, descriptors[i].revents, poll_events);
+        add_event(text, handle_of(descriptors[i]), descriptors[i].revents, poll_events);
         ++told;
     }
     return text.add(call.result > told ? ", ..." : "");
@@ -303,8 +317,10 @@ Text describe_kernel_news(const KernelCall& call) {
         case Call::read:
         case Call::write:
             return call.result == 0 ? Text() : quote(call.bytes, static_cast<std::size_t>(call.result));
+#ifdef __linux__
         case Call::epoll_wait:
             return describe_epoll_events(call);
+#endif
         case Call::poll:
             return describe_poll_events(call);
         case Call::pipe:

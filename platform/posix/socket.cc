@@ -1,13 +1,10 @@
-// Sockets of POSIX systems, through the door.
+// Sockets, through the door.
 #include "platform/socket.h"
-
-#include <netinet/in.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 
 #include "platform/kernel.h"
+#include "platform/system_sockets.h"
 
 namespace pollard {
 
@@ -112,15 +109,6 @@ Result<void> send_all_blocking(Kernel& kernel, Handle handle, const void* bytes,
         size -= static_cast<std::size_t>(sent);
     }
     return {};
-}
-
-std::uint64_t raise_descriptor_limit() {
-    rlimit limit = {};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur;
 }
 
 }  // namespace pollard

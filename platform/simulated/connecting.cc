@@ -11,13 +11,13 @@
 // than its backlog. A Unix socket asks nobody twice: its connect is EAGAIN.
 //
 // Read next: platform/simulated/streams.cc.
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <new>
 
 #include "platform/simulated/socket.h"
+#include "platform/system_sockets.h"
 
 namespace pollard::simulated {
 

@@ -1,13 +1,12 @@
 // Descriptor numbers and what they stand for: a table from number to socket, lowest free number first as
 // POSIX says (so that a number is reused soon, which is what makes a stale one dangerous).
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <new>
 
 #include "platform/simulated/socket.h"
+#include "platform/system_sockets.h"
 
 namespace pollard::simulated {
 

@@ -2,9 +2,6 @@
 //
 // Sockets with a name of their own stand in a table of buckets: TCP by port, Unix by a hash of the path. An
 // accepted connection has its listener's name and is not in the table, because nobody looks for it there.
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <bit>
@@ -12,6 +9,7 @@
 #include <cstring>
 
 #include "platform/simulated/socket.h"
+#include "platform/system_sockets.h"
 
 namespace pollard::simulated {
 

@@ -1,7 +1,6 @@
 // What each kind of operation does to a simulated socket, tried once.
 #include "platform/simulated/operations.h"
-
-#include <sys/socket.h>
+#include "platform/system_sockets.h"
 
 #include <cerrno>
 

@@ -1,8 +1,6 @@
 // The native completion port of the simulated kernel: operations wait in its hands until a wait lets them progress.
 #include "platform/simulated/simulated_completion_port.h"
 
-#include <sys/socket.h>
-
 #include <cerrno>
 #include <new>
 
@@ -10,6 +8,7 @@
 #include "platform/simulated/operations.h"
 #include "platform/simulated/socket.h"
 #include "platform/simulated/virtual_wait.h"
+#include "platform/system_sockets.h"
 
 namespace pollard {
 

@@ -6,15 +6,13 @@
 // Read next: platform/simulated/streams.cc.
 #include "platform/simulated/simulated_kernel.h"
 
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <type_traits>
 
 #include "platform/simulated/socket.h"
 #include "platform/simulated/virtual_wait.h"
+#include "platform/system_sockets.h"
 
 namespace pollard {
 
@@ -111,7 +109,7 @@ std::intptr_t close_descriptor(Kernel& door, Handle handle) {
 
 short poll_events(SimulatedKernel& kernel, const pollfd& descriptor) {
     std::intptr_t refusal = 0;
-    const Socket* socket = find_socket(kernel, descriptor.fd, refusal);
+    const Socket* socket = find_socket(kernel, handle_of(descriptor), refusal);
     if (socket == nullptr) return POLLNVAL;
     const Readiness ready = readiness(*socket);
     const int asked = (ready.readable ? POLLIN | POLLRDNORM : 0) |
@@ -131,7 +129,7 @@ struct PollCall {
         call.ready = 0;
         for (unsigned index = 0; index < call.count; ++index) {
             pollfd& each = call.descriptors[index];
-            each.revents = each.fd < 0 ? short{0} : poll_events(call.kernel, each);
+            each.revents = handle_of(each) < 0 ? short{0} : poll_events(call.kernel, each);
             call.ready += each.revents != 0;
         }
         return call.ready > 0;
@@ -146,7 +144,7 @@ std::intptr_t poll(SimulatedKernel& kernel, pollfd* descriptors, unsigned count,
     if (end == WaitEnd::deadlock) return -EDEADLK;
     if (end == WaitEnd::interrupted) return -EINTR;
     for (unsigned index = 0; index < count; ++index) {
-        kernel.digest.add(descriptors[index].fd);
+        kernel.digest.add(handle_of(descriptors[index]));
         kernel.digest.add(descriptors[index].revents);
     }
     return call.ready;

@@ -1,13 +1,10 @@
 // getsockopt and setsockopt: one table of the options that are kept, and three that are computed.
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "platform/simulated/socket.h"
+#include "platform/system_sockets.h"
 
 namespace pollard::simulated {
 
@@ -96,7 +93,9 @@ std::intptr_t getsockopt(SimulatedKernel& kernel, Socket& socket, int level, int
     if (value == nullptr || length == nullptr) return -EFAULT;
     if (!knows_level(socket, level)) return -EOPNOTSUPP;
     if (level == SOL_SOCKET && option == SO_LINGER) {
-        const linger setting = {.l_onoff = socket.options.linger_on, .l_linger = socket.options.linger_s};
+        linger setting = {};
+        setting.l_onoff = static_cast<decltype(setting.l_onoff)>(socket.options.linger_on);
+        setting.l_linger = static_cast<decltype(setting.l_linger)>(socket.options.linger_s);
         give_out(kernel, &setting, sizeof setting, value, length);
         return 0;
     }

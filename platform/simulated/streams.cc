@@ -8,7 +8,6 @@
 // EPIPE from then on.
 //
 // Read next: platform/simulated/connecting.cc.
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +15,7 @@
 #include <new>
 
 #include "platform/simulated/socket.h"
+#include "platform/system_sockets.h"
 
 namespace pollard::simulated {
 

@@ -5,19 +5,6 @@
 
 namespace pollard::simulated {
 
-bool WakeSignal::take() {
-    bool taken = false;
-    while (sem_trywait(&semaphore_) == 0) taken = true;
-    return taken;
-}
-
-void WakeSignal::block_and_take() {
-    // A signal handler may interrupt sem_wait(3) without having woken anybody.
-    while (sem_wait(&semaphore_) != 0) {
-    }
-    take();
-}
-
 WaitEnd wait_on_virtual_clock(SimulatedKernel& kernel, WakeSignal* wake, std::int64_t timeout_ns,
                               bool (*has_news)(void*), void* context) {
     const bool for_ever = timeout_ns < 0 || timeout_ns > never_ns - kernel.now_ns;

@@ -6,32 +6,11 @@
 //      neither, and no end: with wakes expected from outside block the real thread, else it is a deadlock
 #pragma once
 
-#include <semaphore.h>
-
 #include "platform/result.h"
 #include "platform/simulated/socket.h"
+#include "platform/wake_signal.h"
 
 namespace pollard::simulated {
-
-/// A wake that waits to be noticed. Several are one. `give` may be called from any thread and from a signal
-/// handler, because sem_post(3) may.
-class WakeSignal {
-public:
-    WakeSignal() { sem_init(&semaphore_, 0, 0); }
-    ~WakeSignal() { sem_destroy(&semaphore_); }
-    WakeSignal(const WakeSignal&) = delete;
-    WakeSignal& operator=(const WakeSignal&) = delete;
-
-    /// When the count is at its limit (2^31 - 1) it fails, and the wake is pending anyhow.
-    void give() { sem_post(&semaphore_); }
-    /// True when there was one; there is none afterwards.
-    bool take();
-    /// Blocks the real thread until there is one, and takes it.
-    void block_and_take();
-
-private:
-    sem_t semaphore_;
-};
 
 enum class WaitEnd : std::uint8_t { news, timed_out, woken, interrupted, deadlock };
 

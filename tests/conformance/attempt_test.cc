@@ -2,12 +2,12 @@
 //
 // The port and the sockets are real enough (a simulated kernel); only the events are made up, so that their
 // order and their grouping are the test's own.
-#include <poll.h>
 
 #include <utility>
 #include <vector>
 
 #include "platform/attempt/attempt_port.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/completion_port_conformance.h"
 
 namespace pollard::conformance {

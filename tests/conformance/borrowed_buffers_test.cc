@@ -1,11 +1,10 @@
 // Borrowed buffers: held only with data in them, given in order when there are too few, and never lost.
-#include <poll.h>
-
 #include <algorithm>
 #include <memory>
 #include <string>
 
 #include "platform/memory.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/completion_port_conformance.h"
 
 namespace pollard::conformance {

@@ -1,11 +1,11 @@
 // Cancelling is a request that can lose. Whichever wins, the operation completes once, and nothing is lost:
 // what was not delivered is still there for the next one.
-#include <poll.h>
 
 #include <cerrno>
 #include <functional>
 #include <memory>
 
+#include "platform/system_sockets.h"
 #include "tests/conformance/completion_port_conformance.h"
 
 namespace pollard::conformance {

@@ -1,12 +1,10 @@
 // Closing: what is armed completes first, then the close, then the number is free and its next owner is a stranger.
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 
 #include "platform/observer.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/completion_port_conformance.h"
 
 namespace pollard::conformance {

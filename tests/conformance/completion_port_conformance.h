@@ -22,7 +22,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <poll.h>
 
 #include <algorithm>
 #include <functional>
@@ -35,6 +34,7 @@
 #include "platform/backend.h"
 #include "platform/completion_port.h"
 #include "platform/operation.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/harness.h"
 
 namespace pollard {
@@ -65,8 +65,12 @@ inline constexpr Faults port_moods = {
 inline constexpr std::int64_t far_ns = 3 * millisecond_ns;
 
 inline constexpr PortSubject port_subjects[] = {
+#ifdef __linux__
     {"epoll", "epoll", {}, true, true, true, Call::epoll_ctl, Call::epoll_wait},
+#endif
+#ifndef _WIN32
     {"poll", "poll", {}, true, true, true, Call::poll, Call::poll},
+#endif
     {"simulated", "simulated", {.simulated = true}},
     {"simulated_far", "simulated", {.simulated = true, .latency_ns = far_ns}},
     {"simulated_moody", "simulated", {.simulated = true, .faults = port_moods}},

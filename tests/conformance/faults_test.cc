@@ -2,14 +2,13 @@
 //
 // A FailingKernel stands in front of the kernel. Ports whose operations make no calls on the door
 // (completion-native ones) are left out; what can fail inside their kernels is in misfortune_test.cc.
-#include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 
 #include "platform/memory.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/completion_port_conformance.h"
 
 namespace pollard::conformance {

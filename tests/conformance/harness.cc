@@ -1,20 +1,14 @@
 // The kernel of one test and the far ends of its sockets. What for: harness.h.
 #include "tests/conformance/harness.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "platform/memory.h"
 #include "platform/socket.h"
+#include "platform/system_sockets.h"
+#include "tests/system.h"
 
 namespace pollard::conformance {
 
@@ -32,14 +26,7 @@ std::intptr_t uninterrupted(const auto& call) {
 
 }  // namespace
 
-std::size_t open_descriptors() {
-    DIR* directory = ::opendir("/dev/fd");
-    if (directory == nullptr) return 0;
-    std::size_t count = 0;
-    while (::readdir(directory) != nullptr) ++count;
-    ::closedir(directory);
-    return count;
-}
+std::size_t open_descriptors() { return test_system::open_descriptors(); }
 
 std::uint64_t memory_in_use() {
     const MemoryCounters counters = memory_counters();
@@ -162,7 +149,7 @@ Handle World::connect_that_hangs(Handle listening) {
 bool World::await(Handle handle, short events, std::int64_t timeout_ns) {
     const std::int64_t deadline_ns = now_ns() + timeout_ns;
     for (;;) {
-        pollfd descriptor = {.fd = handle, .events = events, .revents = 0};
+        pollfd descriptor = poll_entry(handle, events);
         // A test that has failed already waits for nobody.
         const bool in_vain = testing::Test::HasFailure();
         const std::int64_t left_ns = in_vain ? 0 : std::max<std::int64_t>(deadline_ns - now_ns(), 0);
@@ -271,20 +258,7 @@ DescriptorShortage::DescriptorShortage(World& world, unsigned spare) : world_(wo
         kernel->descriptor_limit = static_cast<Handle>(used + spare);
         return;
     }
-    // New numbers must stay below the limit, and the lowest free one is taken: so it is the limit.
-    Handle lowest_free = no_handle;
-    std::vector<Handle> probes;
-    for (unsigned number = 0; number <= spare; ++number)
-        probes.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    for (const Handle probe : probes) {
-        lowest_free = std::max(lowest_free, probe);
-        ::close(probe);
-    }
-    rlimit limit = {};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    limit_before_ = limit.rlim_cur;
-    limit.rlim_cur = static_cast<rlim_t>(lowest_free);
-    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit_before_ = test_system::limit_descriptors(spare);
 }
 
 DescriptorShortage::~DescriptorShortage() {
@@ -292,10 +266,7 @@ DescriptorShortage::~DescriptorShortage() {
         kernel->descriptor_limit = static_cast<Handle>(limit_before_);
         return;
     }
-    rlimit limit = {};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = static_cast<rlim_t>(limit_before_);
-    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    test_system::restore_descriptors(limit_before_);
 }
 
 }  // namespace pollard::conformance

@@ -1,13 +1,13 @@
 // Operations: each completes exactly once, in its turn, one a direction. And the waits between them.
-#include <poll.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <thread>
 
+#include "platform/system_sockets.h"
 #include "tests/conformance/completion_port_conformance.h"
+#include "tests/system.h"
 
 namespace pollard::conformance {
 
@@ -347,15 +347,11 @@ std::atomic<CompletionPort*> port_woken_by_signal = nullptr;
 
 TEST_P(PortOperations, ASignalHandlerMayWake) {
     port_woken_by_signal = &port();
-    struct sigaction action = {};
-    struct sigaction before = {};
-    action.sa_handler = [](int) { port_woken_by_signal.load()->wake(); };
-    sigaction(SIGUSR1, &action, &before);
+    test_system::SignalHandler signals([](int) { port_woken_by_signal.load()->wake(); });
     for (int count = 0; count < 10; ++count) {
-        raise(SIGUSR1);
+        signals.raise();
         EXPECT_TRUE(driver.wait(-1));
     }
-    sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST_P(PortOperations, AWaitWithNewsDoesNotSleep) {

@@ -42,21 +42,29 @@ struct PollerSubject {
 };
 inline void PrintTo(const PollerSubject& subject, std::ostream* out) { *out << subject.name; }
 
+#ifdef __linux__
 inline Result<Poller*> open_epoll(World& world) { return open_epoll_poller(world.failing); }
+#endif
+#ifndef _WIN32
 inline Result<Poller*> open_poll(World& world) { return open_poll_poller(world.failing); }
 /// As on a kernel without eventfd.
 inline Result<Poller*> open_poll_with_pipe(World& world) {
     world.failing.fail(Call::eventfd, ENOSYS);
     return open_poll_poller(world.failing);
 }
+#endif
 inline Result<Poller*> open_simulated(World& world) {
     return open_simulated_poller(*world.simulated(), world.failing);
 }
 
 inline constexpr PollerSubject poller_subjects[] = {
+#ifdef __linux__
     {"epoll", open_epoll, {}, Call::epoll_wait, Call::write, true, true, true},
+#endif
+#ifndef _WIN32
     {"poll", open_poll, {}, Call::poll, Call::write, true, true, true, true},
     {"poll_with_pipe", open_poll_with_pipe, {}, Call::poll, Call::write, true, true, true, true},
+#endif
     {"simulated", open_simulated, {.simulated = true}},
     {"simulated_far", open_simulated, {.simulated = true, .latency_ns = 3 * millisecond_ns}},
     {"simulated_moody",

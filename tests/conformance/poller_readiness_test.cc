@@ -1,14 +1,11 @@
 // Arming, and what it promises: at least one event after the direction becomes ready, whatever makes it so.
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <string>
 
 #include "platform/socket.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/poller_conformance.h"
 
 namespace pollard::conformance {

@@ -1,14 +1,13 @@
 // Registering: what may be watched, how it is named, and how it is forgotten.
-#include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 
 #include "platform/memory.h"
 #include "platform/socket.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/poller_conformance.h"
+#include "tests/system.h"
 
 namespace pollard::conformance {
 
@@ -85,7 +84,7 @@ TEST_P(PollerRegistration, ADescriptorThatIsNotOpenIsABadHandle) {
 // A regular file is always "ready": a kernel either says so, or will not watch one.
 TEST_P(PollerRegistration, ARegularFileIsNotSupportedOrAlwaysReady) {
     if (!GetParam().has_files) GTEST_SKIP() << "this kernel has sockets only";
-    const int file = ::open("/bin/sh", O_RDONLY | O_CLOEXEC);
+    const int file = test_system::open_regular_file();
     ASSERT_GE(file, 0);
     const Token token = {world.keep(file), 1};
     if (!GetParam().watches_files) {
@@ -186,7 +185,7 @@ TEST_P(PollerRegistration, TwoPollersMayWatchOneDescriptor) {
 TEST_P(PollerRegistration, ADuplicateIsADescriptorOfItsOwn) {
     if (!GetParam().has_duplicates) GTEST_SKIP() << "this kernel has no dup(2)";
     const Ends ends = world.pair();
-    const Handle twin = world.keep(::fcntl(ends.ours, F_DUPFD_CLOEXEC, 0));
+    const Handle twin = world.keep(test_system::duplicate(ends.ours));
     const Token token = add(ends.ours, 1);
     const Token twin_token = add(twin, 2);
     arm(token, Direction::read);
@@ -201,7 +200,7 @@ TEST_P(PollerRegistration, ADuplicateIsADescriptorOfItsOwn) {
 TEST_P(PollerRegistration, ADuplicateKeepsNothingAliveThatWasRemoved) {
     if (!GetParam().has_duplicates) GTEST_SKIP() << "this kernel has no dup(2)";
     const Ends ends = world.pair();
-    const Handle twin = world.keep(::fcntl(ends.ours, F_DUPFD_CLOEXEC, 0));
+    const Handle twin = world.keep(test_system::duplicate(ends.ours));
     const Token token = add(ends.ours);
     drain();
     remove(token);

@@ -1,15 +1,13 @@
 // Waiting: how long, and what ends it early. Wakes come from this thread, other threads and signal handlers.
 //
 // Real time enters nowhere but as "not earlier than": a clock that runs on only makes these tests slower.
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-
 #include <atomic>
 #include <cerrno>
 #include <thread>
 
+#include "platform/system_sockets.h"
 #include "tests/conformance/poller_conformance.h"
+#include "tests/system.h"
 
 namespace pollard::conformance {
 
@@ -34,12 +32,8 @@ protected:
         // A wake from outside may still come: a simulated kernel then blocks instead of saying "deadlock".
         if (world.simulated() != nullptr) world.simulated()->external_wakes_expected = 1;
         signals_handled = 0;
-        struct sigaction action = {};
-        action.sa_handler = handle_signal;
-        sigaction(SIGUSR1, &action, &action_before_);
     }
     void TearDown() override {
-        sigaction(SIGUSR1, &action_before_, nullptr);
         woken_by_signal = nullptr;
         PollerTest::TearDown();
     }
@@ -52,8 +46,7 @@ protected:
     }
     bool may_be_interrupted() { return GetParam().world.faults.interrupted > 0; }
 
-private:
-    struct sigaction action_before_ = {};
+    test_system::SignalHandler signals{handle_signal};
 };
 
 // --- time-outs ---
@@ -212,18 +205,18 @@ TEST_P(PollerWake, ManyThreadsWakeOne) {
 TEST_P(PollerWake, ASignalHandlerMayWakeTheNextWait) {
     woken_by_signal = poller;
     for (int round = 0; round < 10; ++round) {
-        raise(SIGUSR1);
+        signals.raise();
         EXPECT_EQ(wait(-1), 0u);
     }
 }
 
 TEST_P(PollerWake, ASignalHandlerMayWakeThePresentWait) {
+    if (!test_system::signals_reach_threads) GTEST_SKIP() << "this system has no signals between threads";
     woken_by_signal = poller;
-    const pthread_t waiting = pthread_self();
     std::atomic<bool> stop = false;
     std::thread other([&] {
         while (!stop) {
-            pthread_kill(waiting, SIGUSR1);
+            signals.interrupt_maker();
             std::this_thread::yield();
         }
     });
@@ -235,12 +228,12 @@ TEST_P(PollerWake, ASignalHandlerMayWakeThePresentWait) {
 
 // No handler of this process wakes anybody here; the call fails with EINTR, and that is no news.
 TEST_P(PollerWake, AWaitThatASignalInterruptsGivesNothing) {
+    if (!test_system::signals_reach_threads) GTEST_SKIP() << "this system has no signals between threads";
     if (world.simulated() != nullptr) GTEST_SKIP() << "its waits make no call that a signal could interrupt";
-    const pthread_t waiting = pthread_self();
     std::atomic<bool> stop = false;
     std::thread other([&] {
         while (!stop) {
-            pthread_kill(waiting, SIGUSR1);
+            signals.interrupt_maker();
             std::this_thread::yield();
         }
     });

@@ -1,12 +1,10 @@
 // Sending: into buffers that are full, to readers that are slow, to peers that are gone. And many at once.
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 
 #include "platform/socket.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/completion_port_conformance.h"
 
 namespace pollard::conformance {

@@ -3,9 +3,6 @@
 // The heart of it is the short read. A port may conclude from one that the socket is empty and not ask again;
 // then everything that can stand behind the last bytes must be told of by an event: the end, a reset, the
 // urgent mark.
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +12,7 @@
 #include <memory>
 
 #include "platform/socket.h"
+#include "platform/system_sockets.h"
 #include "tests/conformance/completion_port_conformance.h"
 
 namespace pollard::conformance {
