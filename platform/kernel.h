@@ -15,7 +15,7 @@
 // particular no `errno`. Every function may be called from the thread that owns the loop only, except
 // `write`, by which other threads and signal handlers wake it.
 //
-// The calls of one kernel that another lacks (epoll's) are here too: a kernel without them answers -ENOSYS.
+// The calls of one kernel that another lacks (epoll's, io_uring's) are here too: a kernel without them answers -ENOSYS.
 //
 // Read next: platform/poller.h, platform/completion_port.h: the two contracts that stand on this table.
 #pragma once
@@ -29,6 +29,7 @@
 struct sockaddr;
 struct pollfd;
 struct epoll_event;
+struct io_uring_params;
 
 namespace pollard {
 
@@ -56,6 +57,15 @@ struct Kernel {
     std::intptr_t (*eventfd)(Kernel&, unsigned initial, int flags);
     /// pipe2(2): `flags` are O_NONBLOCK and O_CLOEXEC; ends[0] is read from, ends[1] is written to.
     std::intptr_t (*pipe)(Kernel&, Handle ends[2], int flags);
+    std::intptr_t (*io_uring_setup)(Kernel&, unsigned entries, io_uring_params*);
+    /// `argument` is an io_uring_getevents_arg where `flags` say EXT_ARG.
+    std::intptr_t (*io_uring_enter)(Kernel&, Handle ring, unsigned to_submit, unsigned min_complete,
+                                    unsigned flags, const void* argument, std::size_t argument_size);
+    std::intptr_t (*io_uring_register)(Kernel&, Handle ring, unsigned what, const void* argument,
+                                       unsigned count);
+    /// At an address of the kernel's choice, which is the answer. no_handle: memory that belongs to no file.
+    std::intptr_t (*mmap)(Kernel&, Handle, std::size_t size, int protection, int flags, std::int64_t offset);
+    std::intptr_t (*munmap)(Kernel&, void* address, std::size_t size);
     std::intptr_t (*read)(Kernel&, Handle, void* bytes, std::size_t size);
     std::intptr_t (*write)(Kernel&, Handle, const void* bytes, std::size_t size);
     /// Nanoseconds on a clock that never goes back; the zero is arbitrary.

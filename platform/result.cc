@@ -120,6 +120,16 @@ const char* describe(Call call) {
             return "eventfd";
         case Call::pipe:
             return "pipe2";
+        case Call::io_uring_setup:
+            return "io_uring_setup";
+        case Call::io_uring_enter:
+            return "io_uring_enter";
+        case Call::io_uring_register:
+            return "io_uring_register";
+        case Call::mmap:
+            return "mmap";
+        case Call::munmap:
+            return "munmap";
         case Call::read:
             return "read";
         case Call::write:

@@ -221,6 +221,11 @@ TEST_F(SimulatedDescriptors, TheCallsOfOtherKernelsAreEnosys) {
     EXPECT_EQ(kernel.epoll_create(kernel, 0), -ENOSYS);
     EXPECT_EQ(kernel.epoll_ctl(kernel, 3, 1, 4, nullptr), -ENOSYS);
     EXPECT_EQ(kernel.epoll_wait(kernel, 3, nullptr, 1, 0), -ENOSYS);
+    EXPECT_EQ(kernel.io_uring_setup(kernel, 8, nullptr), -ENOSYS);
+    EXPECT_EQ(kernel.io_uring_enter(kernel, 3, 0, 0, 0, nullptr, 0), -ENOSYS);
+    EXPECT_EQ(kernel.io_uring_register(kernel, 3, 0, nullptr, 0), -ENOSYS);
+    EXPECT_EQ(kernel.mmap(kernel, no_handle, 4096, 0, 0, 0), -ENOSYS);
+    EXPECT_EQ(kernel.munmap(kernel, nullptr, 4096), -ENOSYS);
     EXPECT_EQ(kernel.eventfd(kernel, 0, 0), -ENOSYS);
     EXPECT_EQ(kernel.pipe(kernel, nullptr, 0), -ENOSYS);
 }

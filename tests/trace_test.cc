@@ -726,6 +726,13 @@ TEST(KernelCalls, FlagsAreWrittenByTheirNamesAndTheRestAsANumber) {
     EXPECT_EQ(words(call_of(Call::pipe, no_handle, 0, {O_NONBLOCK | O_CLOEXEC})),
               "pipe2(.., NONBLOCK|CLOEXEC) = 0");
 #endif
+    EXPECT_EQ(words(call_of(Call::io_uring_setup, no_handle, 3, {256})), "io_uring_setup(256, ..) = 3");
+    EXPECT_EQ(words(call_of(Call::io_uring_enter, 3, 2, {2, 1, 9})),
+              "io_uring_enter(3, 2, 1, GETEVENTS|EXT_ARG) = 2");
+    EXPECT_EQ(words(call_of(Call::io_uring_register, 3, 0, {12, 0})),
+              "io_uring_register(3, ENABLE_RINGS) = 0");
+    EXPECT_EQ(words(call_of(Call::mmap, 3, -ENOMEM, {3, 1, 0}, nullptr, 4096)), "mmap(3, 4096) = ENOMEM");
+    EXPECT_EQ(words(call_of(Call::munmap, no_handle, 0, {}, nullptr, 4096)), "munmap(.., 4096) = 0");
     EXPECT_EQ(words(call_of(Call::listen, 5, 0, {128})), "listen(5, 128) = 0");
     EXPECT_EQ(words(call_of(Call::close, 5, -EBADF)), "close(5) = EBADF");
     EXPECT_EQ(words(call_of(Call::close, 5, -9999)), "close(5) = -9999");

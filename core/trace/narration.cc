@@ -49,6 +49,7 @@ Text after(std::int64_t duration_ns) {
 std::int64_t time_limit_of(const KernelCall& call) {
     switch (call.call) {
         case Call::epoll_wait:
+        case Call::io_uring_enter:
         case Call::poll:
             return call.argument[1];
         case Call::wait:

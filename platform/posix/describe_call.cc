@@ -46,6 +46,10 @@ constexpr Name pipe_flags[] = {{O_NONBLOCK, "NONBLOCK"}, {O_CLOEXEC, "CLOEXEC"}}
 constexpr Name poll_events[] = {{POLLIN, "IN"},   {POLLOUT, "OUT"},   {POLLPRI, "PRI"},    {POLLHUP, "HUP"},
                                 {POLLERR, "ERR"}, {POLLNVAL, "NVAL"}, {POLLRDHUP, "RDHUP"}};
 
+// <linux/io_uring.h> is not everywhere; these numbers are its ABI.
+constexpr Name ring_enter_flags[] = {{1, "GETEVENTS"}, {8, "EXT_ARG"}};
+constexpr Name ring_changes[] = {{12, "ENABLE_RINGS"}, {22, "PBUF_RING"}};
+
 constexpr Name families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
 constexpr Name directions[] = {{SHUT_RD, "RD"}, {SHUT_WR, "WR"}, {SHUT_RDWR, "RDWR"}};
 constexpr Name socket_options[] = {{SO_ERROR, "SO_ERROR"},         {SO_REUSEADDR, "SO_REUSEADDR"},
@@ -226,6 +230,21 @@ void add_arguments(Text& text, const KernelCall& call) {
             text.add(".., ");
             return add_flags(text, argument(0), pipe_flags);
 #endif
+        case Call::io_uring_setup:
+            text.add("%lld, ..", argument(0));
+            return;
+        case Call::io_uring_enter:
+            text.add(", %lld, %lld, ", argument(0), argument(1));
+            return add_flags(text, argument(2), ring_enter_flags);
+        case Call::io_uring_register:
+            text.add(", ");
+            return add_name(text, argument(0), ring_changes);
+        case Call::mmap:
+            text.add("%s%zu", call.handle == no_handle ? "" : ", ", call.size);
+            return;
+        case Call::munmap:
+            text.add(".., %zu", call.size);
+            return;
         case Call::read:
         case Call::write:
             text.add(", .., %zu", call.size);

@@ -33,7 +33,7 @@ struct ArgumentCollector {
 
 constexpr bool begins_with_handle(Call call) {
     return call != Call::socket && call != Call::poll && call != Call::epoll_create &&
-           call != Call::eventfd && call != Call::pipe && call != Call::clock;
+           call != Call::eventfd && call != Call::pipe && call != Call::io_uring_setup && call != Call::clock;
 }
 
 template <Call which, auto member>
@@ -85,6 +85,11 @@ constexpr Kernel through_table = {
     .epoll_wait = Through<Call::epoll_wait, &Kernel::epoll_wait>::call,
     .eventfd = Through<Call::eventfd, &Kernel::eventfd>::call,
     .pipe = Through<Call::pipe, &Kernel::pipe>::call,
+    .io_uring_setup = Through<Call::io_uring_setup, &Kernel::io_uring_setup>::call,
+    .io_uring_enter = Through<Call::io_uring_enter, &Kernel::io_uring_enter>::call,
+    .io_uring_register = Through<Call::io_uring_register, &Kernel::io_uring_register>::call,
+    .mmap = Through<Call::mmap, &Kernel::mmap>::call,
+    .munmap = Through<Call::munmap, &Kernel::munmap>::call,
     .read = Through<Call::read, &Kernel::read>::call,
     .write = Through<Call::write, &Kernel::write>::call,
     .clock = Through<Call::clock, &Kernel::clock>::call,

@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +34,12 @@ std::intptr_t real_send(Kernel&, Handle handle, const void* bytes, std::size_t s
 
 std::intptr_t real_epoll_wait(Kernel&, Handle set, epoll_event* events, int capacity, int timeout_ms) {
     return or_minus_errno(::epoll_wait(set, events, capacity, timeout_ms));
+}
+
+std::intptr_t real_io_uring_enter(Kernel&, Handle ring, unsigned to_submit, unsigned min_complete,
+                                  unsigned flags, const void* argument, std::size_t argument_size) {
+    return or_minus_errno(
+        ::syscall(SYS_io_uring_enter, ring, to_submit, min_complete, flags, argument, argument_size));
 }
 
 std::int64_t real_clock(Kernel&) {
@@ -78,6 +86,23 @@ constinit Kernel real = {
     .epoll_wait = real_epoll_wait,
     .eventfd = [](Kernel&, unsigned initial, int flags) { return or_minus_errno(::eventfd(initial, flags)); },
     .pipe = [](Kernel&, Handle* ends, int flags) { return or_minus_errno(::pipe2(ends, flags)); },
+    // The C library has no functions for these three.
+    .io_uring_setup =
+        [](Kernel&, unsigned entries, io_uring_params* parameters) {
+            return or_minus_errno(::syscall(SYS_io_uring_setup, entries, parameters));
+        },
+    .io_uring_enter = real_io_uring_enter,
+    .io_uring_register =
+        [](Kernel&, Handle ring, unsigned what, const void* argument, unsigned count) {
+            return or_minus_errno(::syscall(SYS_io_uring_register, ring, what, argument, count));
+        },
+    .mmap = [](Kernel&, Handle handle, std::size_t size, int protection, int flags,
+               std::int64_t offset) -> std::intptr_t {
+        void* address = ::mmap(nullptr, size, protection, flags, handle, offset);
+        return address == MAP_FAILED ? -errno : reinterpret_cast<std::intptr_t>(address);
+    },
+    .munmap = [](Kernel&, void* address,
+                 std::size_t size) { return or_minus_errno(::munmap(address, size)); },
     .read = [](Kernel&, Handle handle, void* bytes,
                std::size_t size) { return or_minus_errno(::read(handle, bytes, size)); },
     .write = [](Kernel&, Handle handle, const void* bytes,
