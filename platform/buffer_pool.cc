@@ -13,13 +13,31 @@ BufferPool::~BufferPool() {
     }
 }
 
-std::byte* BufferPool::take_new() {
-    if (exhausted()) return nullptr;
+std::byte* BufferPool::allocate_buffer() {
     auto* header = static_cast<Header*>(allocate(sizeof(Header) + buffer_size));
     if (header == nullptr) return nullptr;
     header->pool = this;
-    ++lent_;
     return header->data();
+}
+
+std::byte* BufferPool::take_new() {
+    if (exhausted()) return nullptr;
+    std::byte* data = allocate_buffer();
+    if (data != nullptr) ++lent_;
+    return data;
+}
+
+std::byte* BufferPool::take_uncounted(bool may_grow) {
+    if (free_ == nullptr) return may_grow ? allocate_buffer() : nullptr;
+    Header* header = free_;
+    free_ = header->next;
+    return header->data();
+}
+
+void BufferPool::give_back_uncounted(std::byte* data) {
+    Header* header = Header::of(data);
+    header->next = header->pool->free_;
+    header->pool->free_ = header;
 }
 
 }  // namespace pollard

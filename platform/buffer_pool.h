@@ -91,6 +91,14 @@ public:
             served.push_back(waiting.pop_front());
     }
 
+    // For a kernel that is given buffers ahead and fills them on its own. Such a buffer is in nobody's hands: it counts
+    // as lent only from the moment when a lease is made of it.
+
+    /// Null: none is free and a new one is not wanted (`may_grow`), or memory is out.
+    std::byte* take_uncounted(bool may_grow);
+    static void give_back_uncounted(std::byte* data);
+    void count_as_lent() { ++lent_; }
+
     /// Lent and promised ones.
     std::size_t lent() const { return lent_; }
     bool exhausted() const { return lent_ >= limit; }
@@ -111,6 +119,7 @@ private:
         static Header* of(std::byte* data) { return reinterpret_cast<Header*>(data) - 1; }
     };
     std::byte* take_new();
+    std::byte* allocate_buffer();
 
     Header* free_ = nullptr;
     std::size_t lent_ = 0;

@@ -149,12 +149,12 @@ struct BorrowedRecvOperation : Operation {
     explicit BorrowedRecvOperation(Handle on) : Operation(OperationKind::recv_borrowed, on) { size = 0; }
     /// Instead of result(): the buffer goes back.
     void drop_result() {
-        if (!failed()) BufferPool::give_back(data);
+        if (!failed()) value().give_back();
     }
     /// When it has not failed: the lease itself.
     Lease value() { return Lease(data, static_cast<std::size_t>(answer)); }
-    /// An empty lease: the peer has closed its side. `data` is the lease's buffer and belongs to this
-    /// operation until result() hands it over.
+    /// An empty lease: the peer has closed its side. `data` is the lease's buffer (null where an empty one needs
+    /// none) and belongs to this operation until result() hands it over.
     Result<Lease> result() {
         if (failed()) return error();
         return value();

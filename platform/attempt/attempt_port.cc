@@ -11,10 +11,10 @@
 #include "platform/attempt/attempt_port.h"
 
 #include <cerrno>
-#include <cstring>
 #include <new>
 
 #include "platform/attempt/attempts.h"
+#include "platform/handle_table.h"
 #include "platform/kernel.h"
 #include "platform/memory.h"
 #include "platform/observer.h"
@@ -48,9 +48,8 @@ struct AttemptPort : CompletionPort {
     Poller* poller = nullptr;
     void (*cleanup)(void*) = nullptr;
     void* cleanup_context = nullptr;
-    /// Indexed by handle. It moves when it grows: no reference into it lives across `open`.
-    Registration* table = nullptr;
-    std::size_t capacity = 0;
+    /// It moves when it grows: no reference into it lives across `open`.
+    HandleTable<Registration> table;
     /// Work that came up outside of wait: cancelled operations, above all.
     WorkList news;
     Event events[64];
@@ -61,29 +60,12 @@ int index_of(Direction direction) { return static_cast<int>(direction); }
 
 // --- the table ---
 
-Registration* find(AttemptPort& port, Handle handle) {
-    const auto index = static_cast<std::size_t>(handle);
-    return index < port.capacity ? &port.table[index] : nullptr;
-}
-
-bool make_room(AttemptPort& port, std::size_t index) {
-    if (index < port.capacity) return true;
-    std::size_t capacity = port.capacity == 0 ? 64 : port.capacity;
-    while (capacity <= index) capacity *= 2;
-    // A large block of zeros costs only the pages that are written to.
-    auto* grown = static_cast<Registration*>(allocate_zeroed(capacity * sizeof(Registration)));
-    if (grown == nullptr) return false;
-    if (port.capacity != 0) std::memcpy(grown, port.table, port.capacity * sizeof(Registration));
-    release(port.table);
-    port.table = grown;
-    port.capacity = capacity;
-    return true;
-}
+Registration* find(AttemptPort& port, Handle handle) { return port.table.find(handle); }
 
 Result<void> open(CompletionPort& base, Handle handle, HandleKind kind) {
     AttemptPort& port = self_of(base);
     if (handle < 0) return Error(ErrorKind::bad_handle, Call::open).on_descriptor(handle);
-    if (!make_room(port, static_cast<std::size_t>(handle)))
+    if (!port.table.make_room(handle))
         return Error(ErrorKind::out_of_memory, Call::open).on_descriptor(handle);
     Registration& registration = *find(port, handle);
     if (registration.side[0] != Side::closed) return Error(ErrorKind::busy, Call::open).on_descriptor(handle);
@@ -218,10 +200,9 @@ constexpr bool reads = direction_of(kind) == Direction::read;
 template <OperationKind kind>
 bool start_by(CompletionPort& base, Operation& operation) {
     AttemptPort& port = self_of(base);
-    const auto index = static_cast<std::size_t>(operation.handle);
-    if (index >= port.capacity) [[unlikely]]
+    if (static_cast<std::size_t>(operation.handle) >= port.table.capacity) [[unlikely]]
         return refuse_side(operation, Side::closed);
-    Registration& registration = port.table[index];
+    Registration& registration = port.table[operation.handle];
     const Side side = registration.side[index_of(direction_of(kind))];
     // Most receives come too early, most sends go out at once: only what is usual stands right here.
     if (reads<kind> && side == Side::maybe_ready) return try_or_park<kind>(port, registration, operation);
@@ -395,7 +376,6 @@ void destroy(CompletionPort& base) {
     AttemptPort& port = self_of(base);
     port.poller->close();
     if (port.cleanup != nullptr) port.cleanup(port.cleanup_context);
-    release(port.table);
     port.~AttemptPort();
     release(&port);
 }

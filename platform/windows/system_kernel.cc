@@ -198,6 +198,14 @@ constinit Kernel real = {
     .epoll_wait = [](Kernel&, Handle, epoll_event*, int, int) -> std::intptr_t { return -ENOSYS; },
     .eventfd = [](Kernel&, unsigned, int) -> std::intptr_t { return -ENOSYS; },
     .pipe = [](Kernel&, Handle*, int) -> std::intptr_t { return -ENOSYS; },
+    .io_uring_setup = [](Kernel&, unsigned, io_uring_params*) -> std::intptr_t { return -ENOSYS; },
+    .io_uring_enter = [](Kernel&, Handle, unsigned, unsigned, unsigned, const void*,
+                         std::size_t) -> std::intptr_t { return -ENOSYS; },
+    .io_uring_register = [](Kernel&, Handle, unsigned, const void*, unsigned) -> std::intptr_t {
+        return -ENOSYS;
+    },
+    .mmap = [](Kernel&, Handle, std::size_t, int, int, std::int64_t) -> std::intptr_t { return -ENOSYS; },
+    .munmap = [](Kernel&, void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     // Of the handles that the door opens none is a file.
     .read = [](Kernel&, Handle, void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     .write = [](Kernel&, Handle, const void*, std::size_t) -> std::intptr_t { return -ENOSYS; },

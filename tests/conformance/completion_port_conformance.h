@@ -24,6 +24,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -53,6 +54,8 @@ struct PortSubject {
     /// The door's calls in which its poller registers and waits; `none`: it needs no such call.
     Call watches_by = Call::none;
     Call waits_by = Call::none;
+    /// io_uring: this many of its ways to be set up, the newest first, are unknown to the kernel.
+    unsigned unknown_setups = 0;
     /// For one that is not in the library's list: the backend itself.
     const Backend* own = nullptr;
 
@@ -67,6 +70,9 @@ inline constexpr std::int64_t far_ns = 3 * millisecond_ns;
 inline constexpr PortSubject port_subjects[] = {
 #ifdef __linux__
     {"epoll", "epoll", {}, true, true, true, Call::epoll_ctl, Call::epoll_wait},
+    {"io_uring", "io_uring", {}, false, true, true},
+    {"io_uring_of_5_19", "io_uring", {}, false, true, true, Call::none, Call::none, 1},
+    {"io_uring_of_5_11", "io_uring", {}, false, true, true, Call::none, Call::none, 2},
 #endif
 #ifndef _WIN32
     {"poll", "poll", {}, true, true, true, Call::poll, Call::poll},
@@ -247,6 +253,8 @@ protected:
     }
 
     Result<CompletionPort*> open_port() {
+        if (const unsigned unknown = GetParam().unknown_setups; unknown > 0)
+            world.failing.fail(Call::io_uring_setup, EINVAL, 0, unknown);
         return GetParam().find()->open({.in_front = &world.failing, .simulated = world.simulated()});
     }
     CompletionPort& port() { return *driver.port; }
