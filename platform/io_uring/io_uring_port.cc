@@ -574,7 +574,19 @@ void note_end_of_stream(Port& port, Entry& entry, std::int32_t answer) {
     }
 }
 
-/// Table and buffers: where an answer of a stream goes.
+/// The usual case: somebody waits for just this, and a buffer may be lent.
+bool hand_over(Port& port, Entry& entry, std::uint16_t number, std::int32_t size) {
+    Operation* waiting = waiting_on(entry, reading);
+    if (waiting == nullptr || waiting->kind != OperationKind::recv_borrowed || entry.has_kept() ||
+        port.buffers.exhausted())
+        return false;
+    port.buffers.count_as_lent();
+    waiting->data = port.ready_buffers.take(number);
+    finish(port, *waiting, size);
+    return true;
+}
+
+/// Where an answer of a stream goes.
 void keep_answer(Port& port, Handle handle, std::int32_t answer, std::uint32_t flags) {
     if (port.table[handle].listens) {
         if (answer < 0) return;
@@ -589,10 +601,11 @@ void keep_answer(Port& port, Handle handle, std::int32_t answer, std::uint32_t f
     } else if ((flags & IORING_CQE_F_BUFFER) != 0) {
         const auto number = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
         port.ready_buffers.filled(number, answer > 0 ? static_cast<std::size_t>(answer) : 0);
-        if (answer > 0)
-            keep(port, port.table[handle], number);
-        else
+        Entry& entry = port.table[handle];
+        if (answer <= 0)
             port.ready_buffers.recycle(number);
+        else if (!hand_over(port, entry, number, answer))
+            keep(port, entry, number);
     }
 }
 
@@ -641,6 +654,10 @@ void on_answer(Port& port, const io_uring_cqe& answer) {
     }
 }
 
+void take_answers(Port& port) {
+    port.ring.each_answer([&port](const io_uring_cqe& answer) { on_answer(port, answer); });
+}
+
 // --- the contract ---
 
 /// With nothing else to do in this turn, a plain call is as good as a request, and its answer is there at once.
@@ -674,9 +691,12 @@ bool start(CompletionPort& base, Operation& operation) {
         return answer_inline(operation);
     operation.state = OperationState::armed;
     entry->operation[side] = &operation;
-    const bool comes_anyway = entry->request[side] == Request::stream && !entry->stopping[side] &&
-                              comes_by_stream(port, *entry, operation.kind);
-    if (!comes_anyway) note_change(port, operation.handle);
+    const Request request = entry->request[side];
+    const bool comes_anyway =
+        request == Request::stream && !entry->stopping[side] && comes_by_stream(port, *entry, operation.kind);
+    if (comes_anyway || operation.linked()) return false;
+    // Written into the queue at once, if it is so simple.
+    if (request != Request::none || !submit(port, *entry, operation)) note_change(port, operation.handle);
     return false;
 }
 
@@ -751,7 +771,7 @@ Result<void> wait(CompletionPort& base, std::int64_t timeout_ns, WorkList& ready
     if (port.ready_buffers.low()) port.ready_buffers.fill(port.buffers);
     const bool no_sleep = !all_told || !port.news.empty() || port.ring.has_answers();
     const std::intptr_t entered = port.ring.enter(no_sleep ? 0 : timeout_ns);
-    port.ring.each_answer([&port](const io_uring_cqe& answer) { on_answer(port, answer); });
+    take_answers(port);
     port.quiet = port.news_count <= 1;
     port.news_count = 0;
     ready.splice_back(port.news);
@@ -783,7 +803,7 @@ bool drain(Port& port) {
     while (port.under_way > 0) {
         advance_all(port);
         if (!is_no_failure(port.ring.enter(-1))) return false;
-        port.ring.each_answer([&port](const io_uring_cqe& answer) { on_answer(port, answer); });
+        take_answers(port);
     }
     for (std::size_t index = 0; index < port.table.capacity; ++index)
         if (Entry& entry = port.table[static_cast<Handle>(index)]; entry.is_open) drop_kept(port, entry);

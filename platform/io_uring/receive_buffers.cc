@@ -66,6 +66,7 @@ void ReceiveBuffers::publish() { store_release(&ring_[0].resv, tail_); }
 bool ReceiveBuffers::fill(BufferPool& pool) {
     const unsigned before = with_kernel_;
     if (wanted_ == 0) wanted_ = first_wanted;
+    filled_to_ = wanted_;
     while (with_kernel_ < wanted_ && free_ != none) {
         // What is lent comes back; more are made only while there are too few in all.
         std::byte* data = pool.take_uncounted(with_kernel_ == 0 || with_kernel_ + pool.lent() < wanted_);
@@ -81,31 +82,13 @@ bool ReceiveBuffers::fill(BufferPool& pool) {
 
 bool ReceiveBuffers::all_filled() const { return free_ == none; }
 
-void ReceiveBuffers::filled(std::uint16_t number, std::size_t size) {
-    --with_kernel_;
-    slots_[number].first = 0;
-    slots_[number].end = static_cast<std::uint32_t>(size);
-    slots_[number].next = none;
-}
-
-std::span<std::byte> ReceiveBuffers::bytes(std::uint16_t number) const {
-    const Slot& slot = slots_[number];
-    return {slot.data + slot.first, slot.end - slot.first};
-}
-
 void ReceiveBuffers::drop_front(std::uint16_t number, std::size_t count) {
     slots_[number].first += static_cast<std::uint32_t>(count);
 }
 
-std::byte* ReceiveBuffers::take(std::uint16_t number) {
-    Slot& slot = slots_[number];
-    std::byte* data = slot.data;
-    // A lease begins where its buffer does.
-    if (slot.first != 0) std::memmove(data, data + slot.first, slot.end - slot.first);
-    slot.data = nullptr;
-    slot.next = free_;
-    free_ = number;
-    return data;
+/// A lease begins where its buffer does.
+void ReceiveBuffers::move_to_front(Slot& slot) {
+    std::memmove(slot.data, slot.data + slot.first, slot.end - slot.first);
 }
 
 void ReceiveBuffers::recycle(std::uint16_t number) {

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "platform/handle.h"
 
@@ -46,17 +47,31 @@ public:
     /// True after the first `fill`, when some have gone.
     bool low() const { return with_kernel_ < wanted_; }
     bool all_filled() const;
-    /// There were too few.
-    void grow() { wanted_ = wanted_ * 2 < capacity ? wanted_ * 2 : capacity; }
+    /// There were too few. (Many receives say so at once: what counts is how many there were when it began.)
+    void grow() { wanted_ = filled_to_ * 2 < capacity ? filled_to_ * 2 : capacity; }
 
     // --- filled ones, by number ---
 
-    void filled(std::uint16_t number, std::size_t size);
-    std::span<std::byte> bytes(std::uint16_t number) const;
+    void filled(std::uint16_t number, std::size_t size) {
+        --with_kernel_;
+        slots_[number].first = 0;
+        slots_[number].end = static_cast<std::uint32_t>(size);
+    }
+    std::span<std::byte> bytes(std::uint16_t number) const {
+        const Slot& slot = slots_[number];
+        return {slot.data + slot.first, slot.end - slot.first};
+    }
     /// The first bytes have been read.
     void drop_front(std::uint16_t number, std::size_t count);
     /// The caller's from now on; the number is free.
-    std::byte* take(std::uint16_t number);
+    std::byte* take(std::uint16_t number) {
+        Slot& slot = slots_[number];
+        if (slot.first != 0) [[unlikely]]
+            move_to_front(slot);
+        slot.next = free_;
+        free_ = number;
+        return std::exchange(slot.data, nullptr);
+    }
     /// Empty again, for the kernel.
     void recycle(std::uint16_t number);
     /// For the owner's lists of filled ones.
@@ -69,6 +84,7 @@ private:
         std::uint32_t end;
         std::uint32_t next;  // of the free numbers, or the owner's
     };
+    static void move_to_front(Slot& slot);
     void provide(std::uint16_t number);
     void publish();
 
@@ -78,6 +94,7 @@ private:
     std::uint16_t tail_ = 0;
     unsigned with_kernel_ = 0;
     unsigned wanted_ = 0;
+    unsigned filled_to_ = 0;  // what was wanted at the last `fill`
 };
 
 }  // namespace io_uring

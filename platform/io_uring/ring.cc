@@ -16,9 +16,9 @@ namespace pollard::io_uring {
 namespace {
 
 /// A turn with more requests takes an enter more. Small, so that the queue stays in the cache.
-constexpr unsigned request_capacity = 256;
+constexpr unsigned request_capacity = 128;
 /// Answers that fit; more are kept by the kernel, which costs a little.
-constexpr unsigned answer_capacity = 4096;
+constexpr unsigned answer_capacity = 1024;
 
 /// What is asked of a kernel, the newest first; one that does not know a flag says EINVAL.
 struct Setup {
