@@ -858,9 +858,8 @@ Result<CompletionPort*> open_io_uring_port(Kernel& kernel) {
     if (event < 0) return give_up(error_of(Call::eventfd, event));
     port->wake_event = static_cast<Handle>(event);
     if (port->ring.features().streams) {
-        const std::intptr_t registered = port->ready_buffers.open(kernel, port->ring.handle());
-        if (registered < 0 && registered != -EINVAL)
-            return give_up(error_of(Call::io_uring_register, registered).on("io_uring"));
+        const Result<void> provided = port->ready_buffers.open(kernel, port->ring.handle());
+        if (!provided) return give_up(provided.error());
     }
     return port;
 }

@@ -23,15 +23,15 @@ constexpr unsigned first_wanted = 8;
 static_assert((ReceiveBuffers::capacity & (ReceiveBuffers::capacity - 1)) == 0, "a power of two");
 }  // namespace
 
-std::intptr_t ReceiveBuffers::open(Kernel& kernel, Handle ring) {
+Result<void> ReceiveBuffers::open(Kernel& kernel, Handle ring) {
     slots_ = static_cast<Slot*>(allocate_zeroed(capacity * sizeof(Slot)));
-    if (slots_ == nullptr) return -ENOMEM;
+    if (slots_ == nullptr) return Error(ErrorKind::out_of_memory, Call::open).on("io_uring");
     for (std::uint32_t number = 0; number < capacity; ++number) slots_[number].next = number + 1;
     slots_[capacity - 1].next = none;
     // Must begin on a page.
     const std::intptr_t memory =
         kernel.mmap(kernel, no_handle, ring_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
-    if (memory < 0) return memory;
+    if (memory < 0) return error_of(Call::mmap, memory);
     ring_ = reinterpret_cast<io_uring_buf*>(memory);
     io_uring_buf_reg description = {};
     description.ring_addr = static_cast<std::uint64_t>(memory);
@@ -39,8 +39,8 @@ std::intptr_t ReceiveBuffers::open(Kernel& kernel, Handle ring) {
     description.bgid = group;
     const std::intptr_t registered =
         kernel.io_uring_register(kernel, ring, IORING_REGISTER_PBUF_RING, &description, 1);
-    if (registered < 0) close(kernel);
-    return registered;
+    if (registered < 0) return error_of(Call::io_uring_register, registered).on_descriptor(ring);
+    return {};
 }
 
 void ReceiveBuffers::close(Kernel& kernel) {

@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "platform/handle.h"
+#include "platform/result.h"
 
 namespace pollard {
 
@@ -35,9 +36,8 @@ public:
     static constexpr unsigned capacity = 1024;
     static constexpr std::uint16_t group = 0;
 
-    /// What the kernel answered, >= 0 or minus an errno: -EINVAL where it knows no such thing. After an error, and
-    /// in the end, close() it.
-    std::intptr_t open(Kernel& kernel, Handle ring);
+    /// After an error, and in the end, close() it.
+    Result<void> open(Kernel& kernel, Handle ring);
     /// The ring must be closed, or nothing under way on it.
     void close(Kernel& kernel);
     bool usable() const { return ring_ != nullptr; }

@@ -15,6 +15,7 @@
 //      faults_test.cc             calls that fail, memory and descriptors that run out
 //      misfortune_test.cc         many seeds of every fault of the simulated kernel
 //      attempt_test.cc            the attempt adapter alone, with events made up
+//      io_uring_test.cc           io_uring alone: what its streams keep, and its queues when they are full
 //
 // No test depends on whether an operation finished inside start. Three rules are checked in every test, by
 // Driver and Tracked: an operation completes exactly once; an answer that start gave is not told again;
