@@ -57,6 +57,8 @@ struct PortSubject {
     Call waits_by = Call::none;
     /// io_uring: this many of its ways to be set up, the newest first, are unknown to the kernel.
     unsigned unknown_setups = 0;
+    /// How many descriptors it can watch; select(2) ends at FD_SETSIZE.
+    std::uint64_t most_handles = UINT64_MAX;
     /// For one that is not in the library's list: the backend itself.
     const Backend* own = nullptr;
 

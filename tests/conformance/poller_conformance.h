@@ -39,6 +39,7 @@ struct PollerSubject {
     bool has_duplicates = false;   // dup(2)
     bool has_urgent_data = false;  // MSG_OOB
     bool watches_files = false;    // regular files are always ready, and not refused
+    bool tells_the_end = true;     // as a hang-up or an error; else as readable: whoever reads finds it
 };
 inline void PrintTo(const PollerSubject& subject, std::ostream* out) { *out << subject.name; }
 
@@ -140,6 +141,14 @@ protected:
         return found != told_.end() && any(found->second, any_of);
     }
     bool was_told_anything(Token token) const { return told_.contains(token.handle); }
+    /// What tells of an end, or of an error, to whoever waits for `otherwise`.
+    EventBits the_end(EventBits otherwise = EventBits::readable) const {
+        using enum EventBits;
+        return GetParam().tells_the_end ? hang_up : otherwise;
+    }
+    EventBits a_failure(EventBits otherwise = EventBits::readable) const {
+        return EventBits::error | the_end(otherwise);
+    }
     /// From now on only what is told from now on counts.
     void forget() {
         told_.clear();
