@@ -4,6 +4,7 @@
 // from one line a backend, so a new kernel is one folder and one line there, and nothing here.
 //
 //      epoll                  Linux, readiness, through the attempt adapter
+//      kqueue                 macOS and the BSDs, readiness, through the attempt adapter
 //      poll                   any Unix, readiness, through the attempt adapter
 //      simulated              a kernel in memory, readiness, through the attempt adapter
 //      simulated_completion   the same kernel in memory, speaking completion natively

@@ -13,9 +13,10 @@
 //
 // The convention is Linux's own: a call returns a value >= 0, or minus an errno. Nothing else is promised, in
 // particular no `errno`. Every function may be called from the thread that owns the loop only, except
-// `write`, by which other threads and signal handlers wake it.
+// `write` and `kevent`, by which other threads and signal handlers wake it.
 //
-// The calls of one kernel that another lacks (epoll's, io_uring's) are here too: a kernel without them answers -ENOSYS.
+// The calls of one kernel that another lacks (epoll's, kqueue's, io_uring's) are here too: a kernel without them answers
+// -ENOSYS.
 //
 // Read next: platform/poller.h, platform/completion_port.h: the two contracts that stand on this table.
 #pragma once
@@ -30,6 +31,8 @@ struct sockaddr;
 struct pollfd;
 struct epoll_event;
 struct io_uring_params;
+struct kevent;
+struct timespec;
 
 namespace pollard {
 
@@ -66,6 +69,11 @@ struct Kernel {
     /// At an address of the kernel's choice, which is the answer. no_handle: memory that belongs to no file.
     std::intptr_t (*mmap)(Kernel&, Handle, std::size_t size, int protection, int flags, std::int64_t offset);
     std::intptr_t (*munmap)(Kernel&, void* address, std::size_t size);
+    /// The queue is not inherited by another program (FD_CLOEXEC).
+    std::intptr_t (*kqueue)(Kernel&);
+    /// Without a time-out (null): waits for ever, if there is room for events and no change gives an answer.
+    std::intptr_t (*kevent)(Kernel&, Handle queue, const struct kevent* changes, int change_count,
+                            struct kevent* events, int capacity, const timespec* timeout);
     std::intptr_t (*read)(Kernel&, Handle, void* bytes, std::size_t size);
     std::intptr_t (*write)(Kernel&, Handle, const void* bytes, std::size_t size);
     /// Nanoseconds on a clock that never goes back; the zero is arbitrary.
@@ -78,10 +86,11 @@ Kernel& system_kernel();
 /// What an observer is told of one call, after it has returned.
 struct KernelCall {
     Call call;
-    Handle handle;      // the descriptor it was made on; no_handle where there is none
-    const void* bytes;  // data sent, or received (then `result` bytes of it are meaningful), or an
-                        // array of epoll_event, pollfd, or the two ends of a pipe; null where there is none
-    std::size_t size;   // bytes asked for, or capacity of the array
+    Handle handle;             // the descriptor it was made on; no_handle where there is none
+    const void* bytes;         // data sent, or received (then `result` bytes of it are meaningful), or an
+                               // array of epoll_event, pollfd or kevent (its changes, if it makes any),
+                               // or the two ends of a pipe; null where there is none
+    std::size_t size;          // bytes asked for, or capacity of the array
     std::int64_t argument[3];  // further arguments in the order of the call
     std::intptr_t result;      // >= 0, or minus an errno
     std::int64_t began_ns;     // Kernel::clock before and after

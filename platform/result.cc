@@ -130,6 +130,10 @@ const char* describe(Call call) {
             return "mmap";
         case Call::munmap:
             return "munmap";
+        case Call::kqueue:
+            return "kqueue";
+        case Call::kevent:
+            return "kevent";
         case Call::read:
             return "read";
         case Call::write:

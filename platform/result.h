@@ -92,6 +92,8 @@ enum class Call : std::uint8_t {
     io_uring_register,
     mmap,
     munmap,
+    kqueue,
+    kevent,
     read,
     write,
     clock,

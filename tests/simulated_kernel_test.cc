@@ -228,6 +228,8 @@ TEST_F(SimulatedDescriptors, TheCallsOfOtherKernelsAreEnosys) {
     EXPECT_EQ(kernel.munmap(kernel, nullptr, 4096), -ENOSYS);
     EXPECT_EQ(kernel.eventfd(kernel, 0, 0), -ENOSYS);
     EXPECT_EQ(kernel.pipe(kernel, nullptr, 0), -ENOSYS);
+    EXPECT_EQ(kernel.kqueue(kernel), -ENOSYS);
+    EXPECT_EQ(kernel.kevent(kernel, 3, nullptr, 0, nullptr, 1, nullptr), -ENOSYS);
 }
 
 TEST_F(SimulatedDescriptors, OptionsAreKeptAndUnknownOnesAreRefused) {

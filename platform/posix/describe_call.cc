@@ -16,6 +16,7 @@
 #include <span>
 
 #include "platform/address.h"
+#include "platform/kqueue/kqueue_calls.h"
 #include "platform/system_sockets.h"
 
 namespace pollard {
@@ -245,6 +246,8 @@ void add_arguments(Text& text, const KernelCall& call) {
         case Call::munmap:
             text.add(".., %zu", call.size);
             return;
+        case Call::kevent:
+            return add_kevent_arguments(text, call);
         case Call::read:
         case Call::write:
             text.add(", .., %zu", call.size);
@@ -342,6 +345,8 @@ Text describe_kernel_news(const KernelCall& call) {
 #endif
         case Call::poll:
             return describe_poll_events(call);
+        case Call::kevent:
+            return describe_kevents(call);
         case Call::pipe:
             return describe_pipe_ends(call);
         case Call::getsockname:

@@ -2,13 +2,27 @@
 // `after`.
 #include "platform/posix/interposed_kernel.h"
 
+#include <time.h>
+
 #include <type_traits>
 
+#include "platform/clock.h"
 #include "platform/observer.h"
 
 namespace pollard {
 
 namespace {
+
+/// Of a time-out; null is for ever, -1.
+std::int64_t nanoseconds_of(const timespec* timeout) {
+    return timeout == nullptr ? -1 : timeout->tv_sec * second_ns + timeout->tv_nsec;
+}
+
+/// A call whose only point is to wake: it may come out of a signal handler, where an observer could not print.
+bool may_be_wake(const KernelCall& call) {
+    const bool has_no_room_for_events = call.argument[1] == 0;
+    return call.call == Call::write || (call.call == Call::kevent && has_no_room_for_events);
+}
 
 /// Sorts the arguments of a call into the fields of KernelCall by their types.
 struct ArgumentCollector {
@@ -19,7 +33,10 @@ struct ArgumentCollector {
     template <class T>
     void note(T argument) {
         if constexpr (std::is_pointer_v<T>) {
-            if constexpr (!std::is_same_v<T, unsigned*>) call.bytes = argument;
+            if constexpr (std::is_same_v<T, const timespec*>)
+                call.argument[next_argument++] = nanoseconds_of(argument);
+            else if constexpr (!std::is_same_v<T, unsigned*>)
+                call.bytes = call.bytes != nullptr ? call.bytes : argument;
         } else if constexpr (std::is_same_v<T, std::size_t>) {
             call.size = argument;
         } else if (std::is_same_v<T, Handle> && !handle_seen) {
@@ -33,7 +50,8 @@ struct ArgumentCollector {
 
 constexpr bool begins_with_handle(Call call) {
     return call != Call::socket && call != Call::poll && call != Call::epoll_create &&
-           call != Call::eventfd && call != Call::pipe && call != Call::io_uring_setup && call != Call::clock;
+           call != Call::eventfd && call != Call::pipe && call != Call::io_uring_setup &&
+           call != Call::kqueue && call != Call::clock;
 }
 
 template <Call which, auto member>
@@ -90,6 +108,8 @@ constexpr Kernel through_table = {
     .io_uring_register = Through<Call::io_uring_register, &Kernel::io_uring_register>::call,
     .mmap = Through<Call::mmap, &Kernel::mmap>::call,
     .munmap = Through<Call::munmap, &Kernel::munmap>::call,
+    .kqueue = Through<Call::kqueue, &Kernel::kqueue>::call,
+    .kevent = Through<Call::kevent, &Kernel::kevent>::call,
     .read = Through<Call::read, &Kernel::read>::call,
     .write = Through<Call::write, &Kernel::write>::call,
     .clock = Through<Call::clock, &Kernel::clock>::call,
@@ -112,8 +132,7 @@ Kernel& put_in_front(InterposedKernel* chain, Kernel& own) {
 
 ObservedKernel::ObservedKernel() {
     after = [](InterposedKernel&, const KernelCall& call) {
-        // A write is a wake: it may come out of a signal handler, where an observer could not print.
-        const bool told = call.call != Call::clock && call.call != Call::write;
+        const bool told = call.call != Call::clock && !may_be_wake(call);
         if (told && current_observer != nullptr) current_observer->kernel_called(*current_observer, call);
     };
 }

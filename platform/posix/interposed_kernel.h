@@ -33,8 +33,8 @@ struct InterposedKernel : Kernel {
 /// `inner` and gives the first; `own` itself when the chain is null.
 Kernel& put_in_front(InterposedKernel* chain, Kernel& own);
 
-/// Tells the thread's observer of each call, except clock readings, and writes: those are wakes, which may come from
-/// signal handlers.
+/// Tells the thread's observer of each call, except clock readings and those that may be wakes, out of a signal
+/// handler: writes, and kevents without room for events.
 struct ObservedKernel : InterposedKernel {
     ObservedKernel();
     explicit ObservedKernel(Kernel& behind) : ObservedKernel() { inner = &behind; }

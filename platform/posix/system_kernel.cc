@@ -16,6 +16,7 @@
 #include <cerrno>
 
 #include "platform/kernel.h"
+#include "platform/kqueue/kqueue_calls.h"
 
 namespace pollard {
 
@@ -103,6 +104,8 @@ constinit Kernel real = {
     },
     .munmap = [](Kernel&, void* address,
                  std::size_t size) { return or_minus_errno(::munmap(address, size)); },
+    .kqueue = real_kqueue,
+    .kevent = real_kevent,
     .read = [](Kernel&, Handle handle, void* bytes,
                std::size_t size) { return or_minus_errno(::read(handle, bytes, size)); },
     .write = [](Kernel&, Handle handle, const void* bytes,

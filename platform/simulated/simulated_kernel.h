@@ -24,7 +24,7 @@
 //    to connect. An IPv6 socket takes IPv6 only. There is no TIME_WAIT, and an accepted connection does not
 //    hold its listener's port. Ports below 1024 are free for all.
 //  - A Unix path is a name and no file; it goes when the socket that bound it is closed.
-//  - Descriptors 0, 1, 2 are taken and no sockets, as in any process; epoll, eventfd and pipe are ENOSYS.
+//  - Descriptors 0, 1, 2 are taken and no sockets, as in any process; epoll, eventfd, pipe and kqueue are ENOSYS.
 //  - A close never fails, and a call never raises SIGPIPE.
 //
 // Thread rule: the kernel and all sockets in it belong to one thread.

@@ -16,6 +16,7 @@
 #include <climits>
 
 #include "platform/kernel.h"
+#include "platform/kqueue/kqueue_calls.h"
 #include "platform/windows/errors.h"
 
 namespace pollard {
@@ -207,6 +208,8 @@ constinit Kernel real = {
     .mmap = [](Kernel&, Handle, std::size_t, int, int, std::int64_t) -> std::intptr_t { return -ENOSYS; },
     .munmap = [](Kernel&, void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     // Of the handles that the door opens none is a file.
+    .kqueue = real_kqueue,
+    .kevent = real_kevent,
     .read = [](Kernel&, Handle, void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     .write = [](Kernel&, Handle, const void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     .clock = real_clock,
