@@ -73,6 +73,16 @@ public:
     /// For the peers, and for looking.
     Kernel& kernel() { return simulated_ ? static_cast<Kernel&>(*simulated_) : system_kernel(); }
     std::int64_t now_ns() { return kernel().clock(kernel()); }
+    /// How long `wait(timeout_ns)` takes. On the system's kernel it is asked again when it was too short: whoever stops
+    /// and continues the process (a debugger, a container's freezer) interrupts a wait, and that is no fault of it.
+    std::int64_t duration_of(std::int64_t timeout_ns, auto wait) {
+        for (int attempts_left = simulated_ ? 1 : 5;; --attempts_left) {
+            const std::int64_t began_ns = now_ns();
+            wait(timeout_ns);
+            const std::int64_t took_ns = now_ns() - began_ns;
+            if (took_ns >= timeout_ns || attempts_left == 1) return took_ns;
+        }
+    }
     /// Closes what this made and is still open, and counts what is left.
     void expect_nothing_left();
 

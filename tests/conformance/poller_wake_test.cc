@@ -40,9 +40,7 @@ protected:
 
     /// How long a wait took that nothing should end early.
     std::int64_t duration_of_wait(std::int64_t timeout_ns) {
-        const std::int64_t began_ns = world.now_ns();
-        EXPECT_EQ(wait(timeout_ns), 0u);
-        return world.now_ns() - began_ns;
+        return world.duration_of(timeout_ns, [this](std::int64_t time_ns) { EXPECT_EQ(wait(time_ns), 0u); });
     }
     bool may_be_interrupted() { return GetParam().world.faults.interrupted > 0; }
 

@@ -32,3 +32,4 @@ skip -rfunction ^pollard::(Link::|Work::Work[(]|Timer::Timer[(]|WorkList::empty[
 skip -rfunction ^pollard::AwaitingFrame<.*>::(self|awaited<[^(]*>)[(]
 skip -rfunction ^pollard::(Frame::(frame_type|slot)|TaskState::(root|scheduler)|must_be_careful|direction_of)[(]
 skip -rfunction ^pollard::([(]anonymous.namespace[)]::(self_of|index_of)|attempts::try_again)[(]
+skip -rfunction ^pollard::HandleTable<.*>::
