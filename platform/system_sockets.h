@@ -1,7 +1,7 @@
 // The words of the socket interface: sockaddr_in, SOCK_NONBLOCK, pollfd, EAGAIN ...
 //
-// For the files of platform/ that speak of sockets and are the same on all systems. On POSIX systems it is nothing
-// but their headers; Windows has most of the words too, and platform/windows/socket_words.h adds those it lacks.
+// For the files of platform/ that speak of sockets and are the same on all systems. What a system lacks of them is added
+// by socket_words.h of its family.
 #pragma once
 
 #ifdef _WIN32
@@ -13,6 +13,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+// After the system's own.
+#include "platform/posix/socket_words.h"
 #endif
 
 #include <cerrno>

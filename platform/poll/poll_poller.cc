@@ -28,8 +28,6 @@
 // Read next: platform/posix/wake_descriptor.h; platform/epoll/epoll_poller.cc, whose kernel keeps the list.
 #include "platform/poll/poll_poller.h"
 
-#include <poll.h>
-
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -41,6 +39,7 @@
 #include "platform/memory.h"
 #include "platform/posix/interposed_kernel.h"
 #include "platform/posix/wake_descriptor.h"
+#include "platform/system_sockets.h"
 
 namespace pollard {
 
@@ -66,12 +65,7 @@ struct PollPoller : Poller {
 
 PollPoller& self_of(Poller& poller) { return static_cast<PollPoller&>(poller); }
 
-#ifdef POLLRDHUP
-constexpr short half_close = POLLRDHUP;
-#else
-constexpr short half_close = 0;
-#endif
-constexpr short reading = POLLIN | POLLPRI | half_close;
+constexpr short reading = POLLIN | POLLPRI | POLLRDHUP;
 constexpr short writing = POLLOUT;
 
 constexpr short same_bits = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP;
@@ -79,17 +73,17 @@ static_assert(POLLIN == 0x01 && POLLPRI == 0x02 && POLLOUT == 0x04 && POLLERR ==
 
 EventBits translate(short raw) {
     auto what = static_cast<EventBits>(raw & same_bits);
-    if ((raw & half_close) != 0) what = what | EventBits::hang_up;
+    if ((raw & POLLRDHUP) != 0) what = what | EventBits::hang_up;
     if ((raw & POLLNVAL) != 0) what = what | EventBits::error;
     return what;
 }
 
 // --- the list ---
 
-Handle handle_of(const pollfd& entry) { return entry.fd < 0 ? ~entry.fd : entry.fd; }
+Handle number_in(const pollfd& entry) { return entry.fd < 0 ? ~entry.fd : entry.fd; }
 
 void set_interest(pollfd& entry, int events) {
-    const Handle handle = handle_of(entry);
+    const Handle handle = number_in(entry);
     entry.events = static_cast<short>(events);
     entry.fd = events != 0 ? handle : ~handle;
 }
@@ -159,7 +153,7 @@ Result<void> remove(Poller& base, Token token) {
     pollfd* hole = find(poller, token);
     if (hole == nullptr) return error_on(Call::close, -ENOENT, token.handle);
     *hole = poller.list[--poller.count];
-    poller.by_handle[handle_of(*hole)].entry = poller.by_handle[token.handle].entry;
+    poller.by_handle[number_in(*hole)].entry = poller.by_handle[token.handle].entry;
     poller.by_handle[token.handle].entry = 0;
     return {};
 }

@@ -7,16 +7,14 @@
 #ifndef _WIN32
 #include <fcntl.h>
 #endif
-#ifdef __linux__
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#endif
 
 #include <cstring>
 #include <span>
 
 #include "platform/address.h"
+#include "platform/epoll/epoll_calls.h"
 #include "platform/kqueue/kqueue_calls.h"
+#include "platform/posix/flag_names.h"
 #include "platform/system_sockets.h"
 
 namespace pollard {
@@ -25,66 +23,29 @@ namespace {
 
 // --- flags ---
 
-struct Name {
-    std::int64_t value;
-    const char* name;
-};
-
-constexpr Name socket_flags[] = {{SOCK_NONBLOCK, "NONBLOCK"}, {SOCK_CLOEXEC, "CLOEXEC"}};
-constexpr Name message_flags[] = {
+constexpr FlagName socket_flags[] = {{SOCK_NONBLOCK, "NONBLOCK"}, {SOCK_CLOEXEC, "CLOEXEC"}};
+constexpr FlagName message_flags[] = {
     {MSG_NOSIGNAL, "NOSIGNAL"}, {MSG_OOB, "OOB"}, {MSG_PEEK, "PEEK"}, {MSG_DONTWAIT, "DONTWAIT"}};
-#ifdef __linux__
-constexpr Name eventfd_flags[] = {{EFD_NONBLOCK, "NONBLOCK"}, {EFD_CLOEXEC, "CLOEXEC"}};
-constexpr Name epoll_flags[] = {{EPOLL_CLOEXEC, "CLOEXEC"}};
-constexpr Name epoll_events[] = {
-    {EPOLLIN, "IN"},   {EPOLLOUT, "OUT"}, {EPOLLRDHUP, "RDHUP"},     {EPOLLPRI, "PRI"},
-    {EPOLLHUP, "HUP"}, {EPOLLERR, "ERR"}, {EPOLLONESHOT, "ONESHOT"}, {std::int64_t{1} << 31, "ET"}};
-constexpr Name epoll_changes[] = {{EPOLL_CTL_ADD, "ADD"}, {EPOLL_CTL_MOD, "MOD"}, {EPOLL_CTL_DEL, "DEL"}};
-#endif
 #ifndef _WIN32
-constexpr Name pipe_flags[] = {{O_NONBLOCK, "NONBLOCK"}, {O_CLOEXEC, "CLOEXEC"}};
+constexpr FlagName pipe_flags[] = {{O_NONBLOCK, "NONBLOCK"}, {O_CLOEXEC, "CLOEXEC"}};
 #endif
-constexpr Name poll_events[] = {{POLLIN, "IN"},   {POLLOUT, "OUT"},   {POLLPRI, "PRI"},    {POLLHUP, "HUP"},
-                                {POLLERR, "ERR"}, {POLLNVAL, "NVAL"}, {POLLRDHUP, "RDHUP"}};
+constexpr FlagName poll_events[] = {{POLLIN, "IN"},      {POLLOUT, "OUT"}, {POLLPRI, "PRI"},
+                                    {POLLHUP, "HUP"},    {POLLERR, "ERR"}, {POLLNVAL, "NVAL"},
+                                    {POLLRDHUP, "RDHUP"}};
 
 // <linux/io_uring.h> is not everywhere; these numbers are its ABI.
-constexpr Name ring_enter_flags[] = {{1, "GETEVENTS"}, {8, "EXT_ARG"}};
-constexpr Name ring_changes[] = {{12, "ENABLE_RINGS"}, {22, "PBUF_RING"}};
+constexpr FlagName ring_enter_flags[] = {{1, "GETEVENTS"}, {8, "EXT_ARG"}};
+constexpr FlagName ring_changes[] = {{12, "ENABLE_RINGS"}, {22, "PBUF_RING"}};
 
-constexpr Name families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
-constexpr Name directions[] = {{SHUT_RD, "RD"}, {SHUT_WR, "WR"}, {SHUT_RDWR, "RDWR"}};
-constexpr Name socket_options[] = {{SO_ERROR, "SO_ERROR"},         {SO_REUSEADDR, "SO_REUSEADDR"},
-                                   {SO_REUSEPORT, "SO_REUSEPORT"}, {SO_SNDBUF, "SO_SNDBUF"},
-                                   {SO_RCVBUF, "SO_RCVBUF"},       {SO_LINGER, "SO_LINGER"}};
-
-/// "IN|OUT"; bits without a name as one number; "0" for none.
-void add_flags(Text& text, std::int64_t bits, std::span<const Name> names) {
-    const std::size_t before = text.size;
-    for (const Name& flag : names) {
-        if ((bits & flag.value) == 0) continue;
-        text.add("%s%s", text.size == before ? "" : "|", flag.name);
-        bits &= ~flag.value;
-    }
-    if (bits == 0 && text.size == before)
-        text.add("0");
-    else if (bits != 0)
-        text.add("%s0x%llx", text.size == before ? "" : "|", static_cast<unsigned long long>(bits));
-}
-
-/// The one name of a value, or its number.
-void add_name(Text& text, std::int64_t value, std::span<const Name> names) {
-    for (const Name& each : names)
-        if (each.value == value) {
-            text.add("%s", each.name);
-            return;
-        }
-    text.add("%lld", static_cast<long long>(value));
-}
+constexpr FlagName families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
+constexpr FlagName directions[] = {{SHUT_RD, "RD"}, {SHUT_WR, "WR"}, {SHUT_RDWR, "RDWR"}};
+constexpr FlagName socket_options[] = {{SO_ERROR, "SO_ERROR"},         {SO_REUSEADDR, "SO_REUSEADDR"},
+                                       {SO_REUSEPORT, "SO_REUSEPORT"}, {SO_SNDBUF, "SO_SNDBUF"},
+                                       {SO_RCVBUF, "SO_RCVBUF"},       {SO_LINGER, "SO_LINGER"}};
 
 // --- arguments ---
 
 constexpr std::size_t shown_bytes = 32;
-constexpr std::intptr_t shown_events = 4;
 
 template <class T>
 T copy_of(const void* bytes) {
@@ -103,7 +64,7 @@ Text describe_address(const void* bytes, std::size_t length) {
 
 /// Of an address that the kernel has written: its length is known by its family. A Unix path is left out.
 Text describe_answered_address(const void* bytes) {
-    switch (copy_of<sa_family_t>(bytes)) {
+    switch (static_cast<const sockaddr*>(bytes)->sa_family) {
         case AF_INET:
             return describe_address(bytes, sizeof(sockaddr_in));
         case AF_INET6:
@@ -136,7 +97,8 @@ void add_option(Text& text, const KernelCall& call) {
 
 void add_socket(Text& text, const KernelCall& call) {
     constexpr std::int64_t flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-    constexpr Name types[] = {{SOCK_STREAM, "STREAM"}, {SOCK_DGRAM, "DGRAM"}, {SOCK_SEQPACKET, "SEQPACKET"}};
+    constexpr FlagName types[] = {
+        {SOCK_STREAM, "STREAM"}, {SOCK_DGRAM, "DGRAM"}, {SOCK_SEQPACKET, "SEQPACKET"}};
     add_name(text, call.argument[0], families);
     text.add(", ");
     add_name(text, call.argument[1] & ~flags, types);
@@ -164,17 +126,6 @@ void add_poll(Text& text, const KernelCall& call) {
     text.add("}, %lld, %lld", static_cast<long long>(call.argument[0]),
              static_cast<long long>(call.argument[1]));
 }
-
-#ifdef __linux__
-void add_epoll_ctl(Text& text, const KernelCall& call) {
-    text.add(", ");
-    add_name(text, call.argument[0], epoll_changes);
-    text.add(", %lld", static_cast<long long>(call.argument[1]));
-    if (call.argument[0] == EPOLL_CTL_DEL || call.bytes == nullptr) return;
-    text.add(", ");
-    add_flags(text, copy_of<epoll_event>(call.bytes).events, epoll_events);
-}
-#endif
 
 void add_wait(Text& text, const KernelCall& call) {
     const std::int64_t timeout_ns = call.argument[0];
@@ -214,18 +165,11 @@ void add_arguments(Text& text, const KernelCall& call) {
             return add_option(text, call);
         case Call::poll:
             return add_poll(text, call);
-#ifdef __linux__
         case Call::epoll_create:
-            return add_flags(text, argument(0), epoll_flags);
         case Call::epoll_ctl:
-            return add_epoll_ctl(text, call);
         case Call::epoll_wait:
-            text.add(", .., %lld, %lld", argument(0), argument(1));
-            return;
         case Call::eventfd:
-            text.add("%lld, ", argument(0));
-            return add_flags(text, argument(1), eventfd_flags);
-#endif
+            return add_epoll_arguments(text, call);
 #ifndef _WIN32
         case Call::pipe:
             text.add(".., ");
@@ -284,22 +228,6 @@ Text quote(const void* bytes, std::size_t size) {
     return text.add(size > shown_bytes ? "\"..." : "\"");
 }
 
-void add_event(Text& text, long long handle, std::int64_t events, std::span<const Name> names) {
-    text.add("%sfd %lld: ", text.size == 0 ? "" : ", ", handle);
-    add_flags(text, events, names);
-}
-
-#ifdef __linux__
-/// The backend puts the descriptor into the low half of the 64 bits that come back with each event.
-Text describe_epoll_events(const KernelCall& call) {
-    const auto* events = static_cast<const epoll_event*>(call.bytes);
-    Text text;
-    for (std::intptr_t i = 0; i < call.result && i < shown_events; ++i)
-        add_event(text, static_cast<std::int32_t>(events[i].data.u64), events[i].events, epoll_events);
-    return text.add(call.result > shown_events ? ", ..." : "");
-}
-#endif
-
 Text describe_pipe_ends(const KernelCall& call) {
     const auto* ends = static_cast<const Handle*>(call.bytes);
     return Text().add("from fd %lld to fd %lld", static_cast<long long>(ends[1]),
@@ -339,10 +267,8 @@ Text describe_kernel_news(const KernelCall& call) {
         case Call::read:
         case Call::write:
             return call.result == 0 ? Text() : quote(call.bytes, static_cast<std::size_t>(call.result));
-#ifdef __linux__
         case Call::epoll_wait:
             return describe_epoll_events(call);
-#endif
         case Call::poll:
             return describe_poll_events(call);
         case Call::kevent:

@@ -49,6 +49,7 @@ constexpr Row rows[] = {
     ROW(EPERM, permission_denied),
     ROW(ENOSYS, not_supported),
     ROW(EOPNOTSUPP, not_supported),
+    ROW(ENOTSUP, not_supported),  // on Linux the same number
     ROW(EAFNOSUPPORT, not_supported),
     ROW(EPROTONOSUPPORT, not_supported),
     ROW(ENOENT, not_found),

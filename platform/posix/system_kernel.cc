@@ -2,21 +2,23 @@
 //
 // This is the floor on which a debugger's `step` ends. There is nothing below it but the C library.
 //
+// Here is what all Unixes have alike. What only some have stands apart, and answers -ENOSYS elsewhere: epoll_calls.cc,
+// io_uring_calls.cc and kqueue_calls.cc in the folders of these backends. What differs in its flags: flagged_calls.cc.
+//
 // Read next: platform/posix/interposed_kernel.h, a second value of the same table.
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "platform/epoll/epoll_calls.h"
+#include "platform/io_uring/io_uring_calls.h"
 #include "platform/kernel.h"
 #include "platform/kqueue/kqueue_calls.h"
+#include "platform/posix/flagged_calls.h"
 
 namespace pollard {
 
@@ -33,16 +35,6 @@ std::intptr_t real_send(Kernel&, Handle handle, const void* bytes, std::size_t s
     return or_minus_errno(::send(handle, bytes, size, flags));
 }
 
-std::intptr_t real_epoll_wait(Kernel&, Handle set, epoll_event* events, int capacity, int timeout_ms) {
-    return or_minus_errno(::epoll_wait(set, events, capacity, timeout_ms));
-}
-
-std::intptr_t real_io_uring_enter(Kernel&, Handle ring, unsigned to_submit, unsigned min_complete,
-                                  unsigned flags, const void* argument, std::size_t argument_size) {
-    return or_minus_errno(
-        ::syscall(SYS_io_uring_enter, ring, to_submit, min_complete, flags, argument, argument_size));
-}
-
 std::int64_t real_clock(Kernel&) {
     timespec now;
     ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -50,13 +42,11 @@ std::int64_t real_clock(Kernel&) {
 }
 
 constinit Kernel real = {
-    .socket = [](Kernel&, int domain, int type,
-                 int protocol) { return or_minus_errno(::socket(domain, type, protocol)); },
+    .socket = real_socket,
     .bind = [](Kernel&, Handle handle, const sockaddr* address,
                unsigned length) { return or_minus_errno(::bind(handle, address, length)); },
     .listen = [](Kernel&, Handle handle, int backlog) { return or_minus_errno(::listen(handle, backlog)); },
-    .accept = [](Kernel&, Handle handle, sockaddr* address, unsigned* length,
-                 int flags) { return or_minus_errno(::accept4(handle, address, length, flags)); },
+    .accept = real_accept,
     .connect = [](Kernel&, Handle handle, const sockaddr* address,
                   unsigned length) { return or_minus_errno(::connect(handle, address, length)); },
     .recv = real_recv,
@@ -74,29 +64,22 @@ constinit Kernel real = {
                       unsigned* length) { return or_minus_errno(::getsockname(handle, address, length)); },
     .getpeername = [](Kernel&, Handle handle, sockaddr* address,
                       unsigned* length) { return or_minus_errno(::getpeername(handle, address, length)); },
-    // Linux has released the number even when close(2) says EINTR; asking again could close a stranger's.
+    // Linux, FreeBSD and macOS have released the number even when close(2) says EINTR; asking again could close a
+    // stranger's.
     .close = [](Kernel&, Handle handle) -> std::intptr_t {
         const std::intptr_t result = or_minus_errno(::close(handle));
         return result == -EINTR ? 0 : result;
     },
     .poll = [](Kernel&, pollfd* descriptors, unsigned count,
                int timeout_ms) { return or_minus_errno(::poll(descriptors, count, timeout_ms)); },
-    .epoll_create = [](Kernel&, int flags) { return or_minus_errno(::epoll_create1(flags)); },
-    .epoll_ctl = [](Kernel&, Handle set, int change, Handle handle,
-                    epoll_event* event) { return or_minus_errno(::epoll_ctl(set, change, handle, event)); },
+    .epoll_create = real_epoll_create,
+    .epoll_ctl = real_epoll_ctl,
     .epoll_wait = real_epoll_wait,
-    .eventfd = [](Kernel&, unsigned initial, int flags) { return or_minus_errno(::eventfd(initial, flags)); },
-    .pipe = [](Kernel&, Handle* ends, int flags) { return or_minus_errno(::pipe2(ends, flags)); },
-    // The C library has no functions for these three.
-    .io_uring_setup =
-        [](Kernel&, unsigned entries, io_uring_params* parameters) {
-            return or_minus_errno(::syscall(SYS_io_uring_setup, entries, parameters));
-        },
+    .eventfd = real_eventfd,
+    .pipe = real_pipe,
+    .io_uring_setup = real_io_uring_setup,
     .io_uring_enter = real_io_uring_enter,
-    .io_uring_register =
-        [](Kernel&, Handle ring, unsigned what, const void* argument, unsigned count) {
-            return or_minus_errno(::syscall(SYS_io_uring_register, ring, what, argument, count));
-        },
+    .io_uring_register = real_io_uring_register,
     .mmap = [](Kernel&, Handle handle, std::size_t size, int protection, int flags,
                std::int64_t offset) -> std::intptr_t {
         void* address = ::mmap(nullptr, size, protection, flags, handle, offset);

@@ -23,11 +23,20 @@ constexpr Row rows[] = {
     {SOL_SOCKET, SO_KEEPALIVE, &SocketOptions::keep_alive},
     {IPPROTO_IPV6, IPV6_V6ONLY, &SocketOptions::only_ipv6},
     {IPPROTO_TCP, TCP_NODELAY, &SocketOptions::no_delay},
+// Not every system has these.
+#ifdef TCP_QUICKACK
     {IPPROTO_TCP, TCP_QUICKACK, &SocketOptions::quick_ack},
+#endif
+#ifdef TCP_KEEPIDLE
     {IPPROTO_TCP, TCP_KEEPIDLE, &SocketOptions::keep_idle_s},
+#endif
+#ifdef TCP_KEEPINTVL
     {IPPROTO_TCP, TCP_KEEPINTVL, &SocketOptions::keep_interval_s},
     {IPPROTO_TCP, TCP_KEEPCNT, &SocketOptions::keep_count},
+#endif
+#ifdef TCP_USER_TIMEOUT
     {IPPROTO_TCP, TCP_USER_TIMEOUT, &SocketOptions::user_timeout_ms},
+#endif
 };
 
 const Row* find_row(int level, int option) {
@@ -56,12 +65,14 @@ std::intptr_t number_of(SimulatedKernel& kernel, Socket& socket, int level, int 
             case SO_TYPE:
                 number = SOCK_STREAM;
                 return 0;
+#ifdef SO_DOMAIN
             case SO_DOMAIN:
                 number = socket.domain;
                 return 0;
             case SO_PROTOCOL:
                 number = socket.is_unix() ? 0 : IPPROTO_TCP;
                 return 0;
+#endif
             case SO_ACCEPTCONN:
                 number = socket.state == SocketState::listening;
                 return 0;
