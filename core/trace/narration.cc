@@ -52,6 +52,8 @@ std::int64_t time_limit_of(const KernelCall& call) {
         case Call::io_uring_enter:
         case Call::poll:
             return call.argument[1];
+        case Call::kevent:
+            return call.argument[2];
         case Call::wait:
             return call.argument[0];
         default:

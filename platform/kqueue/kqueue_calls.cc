@@ -103,8 +103,11 @@ Text describe_kevents(const KernelCall& call) {
     const std::intptr_t shown = call.result < shown_events ? call.result : shown_events;
     for (const struct kevent& event : entries_of(call, shown)) {
         if (text.size != 0) text.add(", ");
+        const bool reads = event.filter == EVFILT_READ;
+        if (reads || event.filter == EVFILT_WRITE) text.add("fd ");
         add_filter(text, event);
-        text.add(" %lld", static_cast<long long>(event.data));
+        // How much room there is to write, nobody asks.
+        if (reads) text.add(" %lld", static_cast<long long>(event.data));
         if ((event.flags & EV_EOF) == 0) continue;
         text.add(" EOF");
         if (event.fflags != 0) text.add(" %s", name_of_code(static_cast<std::int32_t>(event.fflags)));

@@ -15,7 +15,7 @@ std::intptr_t real_kevent(Kernel&, Handle queue, const struct kevent* changes, i
 
 /// ", {7: READ ADD|CLEAR, 7: WRITE ADD|CLEAR}, 2, .., 2, null": what stands behind the queue.
 void add_kevent_arguments(Text& text, const KernelCall& call);
-/// "7: READ 14, 9: READ 0 EOF ECONNRESET": what a wait has brought.
+/// "fd 7: READ 14, fd 9: WRITE EOF ECONNRESET": what a wait has brought.
 Text describe_kevents(const KernelCall& call);
 
 }  // namespace pollard
