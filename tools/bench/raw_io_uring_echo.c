@@ -21,6 +21,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/io_uring.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,6 +74,7 @@ static struct Buffer buffers[buffer_count];
 
 static struct Connection* connections;  // by descriptor
 static int listener_fd;
+static int spare_fd;
 
 static _Noreturn void fail(const char* call) {
     perror(call);
@@ -200,7 +202,16 @@ static void drop_first_buffer(struct Connection* connection) {
     give_to_kernel(number);
 }
 
+// See raw_epoll_echo.c: without a free descriptor accept would fail again and again.
+static void turn_one_away(void) {
+    close(spare_fd);
+    int fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0) close(fd);
+    spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void on_accepted(int result, bool last) {
+    if (result == -EMFILE || result == -ENFILE) turn_one_away();
     if (result >= 0) {
         connections[result] = (struct Connection){.first_buffer = no_buffer};
         ask_to_receive(result);
@@ -309,6 +320,7 @@ int main(int argc, char** argv) {
 
     make_room_for_connections();
     listener_fd = listen_on(host, argv[1]);
+    spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     set_up_ring();
     set_up_buffers();
     ask_to_accept();
