@@ -31,105 +31,28 @@
 //    MSG_WAITALL, which would let the kernel send on by itself, and swallow the error behind the first bytes.
 //  - A descriptor is closed by the plain call: what is left to wait for was waited for before.
 //
-// Read next: ring.h, receive_buffers.h.
+// Read next: ring.h, receive_buffers.h; then entry.h, kept.h, requests.h.
 #include "platform/io_uring/io_uring_port.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <new>
 
-#include "platform/address.h"
 #include "platform/backend.h"
-#include "platform/handle_table.h"
-#include "platform/io_uring/receive_buffers.h"
-#include "platform/io_uring/ring.h"
+#include "platform/io_uring/entry.h"
+#include "platform/io_uring/kept.h"
+#include "platform/io_uring/requests.h"
 #include "platform/kernel.h"
 #include "platform/memory.h"
 #include "platform/posix/interposed_kernel.h"
 
 namespace pollard {
 
+namespace io_uring {
+
 namespace {
-
-using io_uring::ReceiveBuffers;
-using io_uring::Ring;
-
-/// What the kernel has of one side of a handle.
-enum class Request : std::uint8_t { none, single, stream };
-
-constexpr std::uint32_t nothing = UINT32_MAX;
-
-/// What the port knows of one handle; paid by every connection.
-struct Entry {
-    Operation* operation[2];  // by Direction: armed, or due and not told yet
-    Operation* closing;
-    // What a stream has brought and nobody has taken, in order: numbers of filled buffers, or accepted handles.
-    std::uint32_t first_kept;
-    std::uint32_t last_kept;
-    std::int32_t kept_error;  // what comes behind it; 0: nothing
-    std::uint32_t next_kept;  // behind this handle, which its listener keeps
-    Handle next_changed;
-    Request request[2];
-    bool stopping[2];  // its cancellation is on its way
-    bool is_changed;   // stands in the list
-    bool is_open;
-    bool is_stream;  // HandleKind::stream
-    bool listens;    // what is kept are connections
-    bool ending;     // no operation may start; when nothing is under way any more, it is closed
-
-    bool has_kept() const { return first_kept != nothing; }
-    bool has_several_kept() const { return first_kept != last_kept; }
-};
-
-struct Port : CompletionPort {
-    Ring ring;
-    ReceiveBuffers ready_buffers;
-    HandleTable<Entry> table;
-    Handle first_changed = no_handle;
-    Handle last_changed = no_handle;
-    /// Requests that the kernel has and will answer.
-    std::size_t under_way = 0;
-    /// Answered operations, for the ready queue.
-    WorkList news;
-    std::size_t news_count = 0;
-    /// One operation or none was answered by the last wait: there is no turn to share, see `send_now`.
-    bool quiet = true;
-    Handle wake_event = no_handle;
-    bool wake_is_read = false;  // the kernel has the request that waits for it
-    std::atomic<bool> wake_pending{false};
-    std::uint64_t wake_count;
-};
-
-Port& self_of(CompletionPort& port) { return static_cast<Port&>(port); }
-
-// --- names of requests: 64 bits that come back with the answer ---
-
-enum class Name : std::uint32_t { request, cancellation, wake };
-
-struct RequestName {
-    Name name;
-    int side = 0;
-    Handle handle = 0;
-
-    std::uint64_t packed() const {
-        const std::uint32_t upper = static_cast<std::uint32_t>(name) << 1 | static_cast<std::uint32_t>(side);
-        return static_cast<std::uint64_t>(upper) << 32 | static_cast<std::uint32_t>(handle);
-    }
-    static RequestName unpack(std::uint64_t bits) {
-        return {static_cast<Name>(bits >> 33), static_cast<int>(bits >> 32 & 1),
-                static_cast<Handle>(bits & 0xffffffff)};
-    }
-};
-
-// The two sides of a handle, as indices.
-constexpr int reading = static_cast<int>(Direction::read);
-constexpr int writing = static_cast<int>(Direction::write);
-int side_of(const Operation& operation) { return static_cast<int>(operation.direction); }
 
 // --- handles ---
 
@@ -154,19 +77,19 @@ Result<void> open(CompletionPort& base, Handle handle, HandleKind kind) {
     Entry& entry = port.table[handle];
     if (entry.is_open) return Error(ErrorKind::busy, Call::open).on_descriptor(handle);
     entry = {.operation = {},
-             .closing = nullptr,
-             .first_kept = nothing,
-             .last_kept = nothing,
-             .kept_error = 0,
-             .next_kept = nothing,
-             .next_changed = entry.next_changed,
              .request = {},
              .stopping = {},
              .is_changed = entry.is_changed,
              .is_open = true,
              .is_stream = kind == HandleKind::stream,
              .listens = false,
-             .ending = false};
+             .ending = false,
+             .first_kept = nothing,
+             .last_kept = nothing,
+             .kept_error = 0,
+             .closing = nullptr,
+             .next_kept = nothing,
+             .next_changed = entry.next_changed};
     return {};
 }
 
@@ -220,158 +143,6 @@ void finish(Port& port, Operation& operation, std::intptr_t answer) {
     make_due(port, operation, deliver_work);
 }
 
-/// The operation that waits on this side, if one does.
-Operation* waiting_on(const Entry& entry, int side) {
-    Operation* operation = entry.operation[side];
-    return operation != nullptr && operation->state == OperationState::armed ? operation : nullptr;
-}
-
-// --- what a stream has brought ---
-
-/// Whether a stream can serve this kind here. (A datagram of no bytes would end one, as the end of a connection does.)
-bool comes_by_stream(const Port& port, const Entry& entry, OperationKind kind) {
-    if (kind == OperationKind::accept) return port.ring.features().streams;
-    return kind == OperationKind::recv_borrowed && entry.is_stream && port.ready_buffers.usable();
-}
-
-std::uint32_t& next_of(Port& port, const Entry& entry, std::uint32_t kept) {
-    if (entry.listens) return port.table[static_cast<Handle>(kept)].next_kept;
-    return port.ready_buffers.next_of(static_cast<std::uint16_t>(kept));
-}
-
-void keep(Port& port, Entry& entry, std::uint32_t which) {
-    next_of(port, entry, which) = nothing;
-    if (entry.has_kept())
-        next_of(port, entry, entry.last_kept) = which;
-    else
-        entry.first_kept = which;
-    entry.last_kept = which;
-}
-
-std::uint32_t take_first_kept(Port& port, Entry& entry) {
-    const std::uint32_t first = entry.first_kept;
-    entry.first_kept = next_of(port, entry, first);
-    if (!entry.has_kept()) entry.last_kept = nothing;
-    return first;
-}
-
-/// Into the caller's own buffer, as much as fits.
-void copy_kept(Port& port, Entry& entry, Operation& operation) {
-    const auto number = static_cast<std::uint16_t>(entry.first_kept);
-    const std::span<std::byte> bytes = port.ready_buffers.bytes(number);
-    const std::size_t size = operation.size < bytes.size() ? operation.size : bytes.size();
-    std::memcpy(operation.data, bytes.data(), size);
-    operation.answer = static_cast<std::intptr_t>(size);
-    port.ready_buffers.drop_front(number, size);
-    if (size < bytes.size()) return;
-    take_first_kept(port, entry);
-    port.ready_buffers.recycle(number);
-}
-
-/// False: all buffers are lent, the operation stands in line. (In `size`: whether one was promised to it.)
-bool lend_kept(Port& port, Entry& entry, Operation& operation) {
-    if (operation.size == 0) {
-        if (port.buffers.exhausted()) [[unlikely]] {
-            port.buffers.waiting.push_back(operation);
-            return false;
-        }
-        port.buffers.count_as_lent();
-    }
-    const auto number = static_cast<std::uint16_t>(take_first_kept(port, entry));
-    operation.answer = static_cast<std::intptr_t>(port.ready_buffers.bytes(number).size());
-    operation.data = port.ready_buffers.take(number);
-    return true;
-}
-
-/// True: the operation's answer was there.
-bool take_kept(Port& port, Entry& entry, Operation& operation) {
-    if (!entry.has_kept() && entry.kept_error == 0) return false;
-    if (operation.kind == OperationKind::readable) {
-        operation.answer = 0;
-        return true;
-    }
-    if (!entry.has_kept()) {
-        operation.answer = std::exchange(entry.kept_error, 0);
-        return true;
-    }
-    if (operation.kind == OperationKind::recv_borrowed) return lend_kept(port, entry, operation);
-    if (operation.kind == OperationKind::recv)
-        copy_kept(port, entry, operation);
-    else
-        operation.answer = static_cast<std::intptr_t>(take_first_kept(port, entry));
-    return true;
-}
-
-void drop_kept(Port& port, Entry& entry) {
-    while (entry.has_kept()) {
-        const std::uint32_t kept = take_first_kept(port, entry);
-        if (!entry.listens) {
-            port.ready_buffers.recycle(static_cast<std::uint16_t>(kept));
-            continue;
-        }
-        port.table[static_cast<Handle>(kept)].is_open = false;
-        port.kernel->close(*port.kernel, static_cast<Handle>(kept));
-    }
-}
-
-// --- requests ---
-
-std::uint32_t size_of_request(const Operation& operation) {
-    constexpr std::size_t largest = 1u << 30;
-    return static_cast<std::uint32_t>(operation.size < largest ? operation.size : largest);
-}
-
-void ask_for_bytes(io_uring_sqe& request, const Operation& operation, std::uint8_t opcode,
-                   std::uint32_t flags) {
-    request.opcode = opcode;
-    request.addr = reinterpret_cast<std::uintptr_t>(operation.data);
-    request.len = size_of_request(operation);
-    request.msg_flags = flags;
-}
-
-void ask_for_readiness(io_uring_sqe& request, std::uint32_t events) {
-    request.opcode = IORING_OP_POLL_ADD;
-    request.poll32_events = events;
-}
-
-void ask_for_accept(io_uring_sqe& request, std::uint16_t stream) {
-    request.opcode = IORING_OP_ACCEPT;
-    request.accept_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-    request.ioprio = stream;
-}
-
-void describe_stream(io_uring_sqe& request, const Operation& operation) {
-    if (operation.kind == OperationKind::accept) return ask_for_accept(request, IORING_ACCEPT_MULTISHOT);
-    request.opcode = IORING_OP_RECV;
-    request.ioprio = IORING_RECV_MULTISHOT;
-    request.flags = IOSQE_BUFFER_SELECT;
-    request.buf_group = ReceiveBuffers::group;
-}
-
-void describe_request(io_uring_sqe& request, const Operation& operation) {
-    switch (operation.kind) {
-        case OperationKind::accept:
-            return ask_for_accept(request, 0);
-        case OperationKind::connect:
-            request.opcode = IORING_OP_CONNECT;
-            request.addr = reinterpret_cast<std::uintptr_t>(operation.peer->raw());
-            request.off = operation.peer->length;
-            return;
-        case OperationKind::recv:
-            return ask_for_bytes(request, operation, IORING_OP_RECV, 0);
-        case OperationKind::send:
-        case OperationKind::send_all:
-            return ask_for_bytes(request, operation, IORING_OP_SEND, MSG_NOSIGNAL);
-        case OperationKind::recv_borrowed:  // received in its turn, see receive_now
-        case OperationKind::readable:
-            return ask_for_readiness(request, POLLIN);
-        case OperationKind::writable:
-            return ask_for_readiness(request, POLLOUT);
-        case OperationKind::close:
-            return;
-    }
-}
-
 /// Gives the kernel what is asked for here. False: the queue is full, later.
 bool submit(Port& port, Entry& entry, Operation& operation) {
     bool by_stream = comes_by_stream(port, entry, operation.kind);
@@ -393,26 +164,9 @@ bool submit(Port& port, Entry& entry, Operation& operation) {
     else
         describe_request(*request, operation);
     entry.request[side] = by_stream ? Request::stream : Request::single;
-    entry.listens = operation.kind == OperationKind::accept;
+    if (by_stream) entry.listens = operation.kind == OperationKind::accept;
     ++port.under_way;
     return true;
-}
-
-bool request_stop(Port& port, RequestName which) {
-    io_uring_sqe* request = port.ring.next_request();
-    if (request == nullptr) return false;
-    request->opcode = IORING_OP_ASYNC_CANCEL;
-    request->fd = no_handle;
-    request->addr = which.packed();
-    if (port.ring.features().quiet_cancel) request->flags = IOSQE_CQE_SKIP_SUCCESS;
-    request->user_data = RequestName{Name::cancellation, which.side, which.handle}.packed();
-    return true;
-}
-
-/// The kernel shall end what it has on this side. False: the queue is full, later.
-bool stop(Port& port, Entry& entry, Handle handle, int side) {
-    if (!entry.stopping[side]) entry.stopping[side] = request_stop(port, {Name::request, side, handle});
-    return entry.stopping[side];
 }
 
 // --- making wanted and real the same ---
@@ -841,12 +595,13 @@ constexpr CompletionPortType port_type = {
 };
 
 }  // namespace
+}  // namespace io_uring
 
 Result<CompletionPort*> open_io_uring_port(Kernel& kernel) {
-    void* memory = allocate(sizeof(Port));
+    void* memory = allocate(sizeof(io_uring::Port));
     if (memory == nullptr) return Error(ErrorKind::out_of_memory, Call::open).on("io_uring");
-    auto* port = ::new (memory) Port;
-    port->type = &port_type;
+    auto* port = ::new (memory) io_uring::Port;
+    port->type = &io_uring::port_type;
     port->kernel = &kernel;
     const auto give_up = [port](const Error& error) {
         port->destroy();

@@ -170,6 +170,32 @@ TEST_P(IoUring, WhenEveryBufferHoldsWhatNobodyTakesOthersStillReceive) {
     for (const Ends& ends : all) EXPECT_EQ(recv_all(ends.ours, 14), "hoardedhoarded");
 }
 
+// What is kept are buffers or connections: one must never be taken for the other.
+TEST_P(IoUring, AnOperationOfTheWrongKindMeetsTheKernelsOpinionAndNotWhatWasKept) {
+    const Ends ends = streaming_pair();
+    world.send(ends.peer, "kept");
+    driver.settle();
+    Accepting accepting(driver, ends.ours);
+    ASSERT_TRUE(accepting.finish());
+    EXPECT_EQ(kind_of(accepting.result()), ErrorKind::invalid_argument);
+    EXPECT_EQ(borrow(ends.ours), "kept");
+
+    const Handle listening = listener();
+    const Address address = world.address_of(listening);
+    world.connecting_to(address);
+    Accepting first(driver, listening);
+    ASSERT_TRUE(first.finish());
+    world.keep(*first.result());
+    world.connecting_to(address);
+    driver.settle();
+    Receiving receiving(driver, listening);
+    ASSERT_TRUE(receiving.finish());
+    EXPECT_EQ(kind_of(receiving.result()), ErrorKind::not_connected);
+    Accepting second(driver, listening);
+    ASSERT_TRUE(second.finish());
+    world.keep(*second.result());
+}
+
 // --- the queues ---
 
 TEST_P(IoUring, MoreRequestsThanTheQueueHoldsAreAllMade) {
