@@ -32,7 +32,7 @@ Result<void> ReceiveBuffers::open(Kernel& kernel, Handle ring) {
     const std::intptr_t memory =
         kernel.mmap(kernel, no_handle, ring_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
     if (memory < 0) return error_of(Call::mmap, memory);
-    ring_ = reinterpret_cast<io_uring_buf*>(memory);
+    ring_ = static_cast<io_uring_buf*>(as_address(memory));
     io_uring_buf_reg description = {};
     description.ring_addr = static_cast<std::uint64_t>(memory);
     description.ring_entries = capacity;

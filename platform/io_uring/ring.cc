@@ -107,11 +107,11 @@ Result<void> Ring::map(const io_uring_params& parameters) {
                                       cq.cqes + parameters.cq_entries * sizeof(io_uring_cqe));
     const std::intptr_t queues = map_at(size, IORING_OFF_SQ_RING);
     if (queues < 0) return error_of(Call::mmap, queues).on_descriptor(ring_);
-    queues_ = reinterpret_cast<void*>(queues);
+    queues_ = as_address(queues);
     queues_size_ = size;
     const std::intptr_t requests = map_at(parameters.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES);
     if (requests < 0) return error_of(Call::mmap, requests).on_descriptor(ring_);
-    requests_ = reinterpret_cast<io_uring_sqe*>(requests);
+    requests_ = static_cast<io_uring_sqe*>(as_address(requests));
 
     request_head_ = at<unsigned>(queues_, sq.head);
     request_tail_ = at<unsigned>(queues_, sq.tail);

@@ -53,6 +53,11 @@ void store_release(T* shared, T value) {
     __atomic_store_n(shared, value, __ATOMIC_RELEASE);
 }
 
+/// The answer of mmap(2), which the door gives as a number.
+inline void* as_address(std::intptr_t answer) {
+    return reinterpret_cast<void*>(answer);  // NOLINT(performance-no-int-to-ptr): it was a pointer before
+}
+
 /// What the kernel can do beyond the least that is needed (Linux 5.11).
 struct Features {
     bool streams =
