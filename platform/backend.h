@@ -5,6 +5,7 @@
 //
 //      epoll                  Linux, readiness, through the attempt adapter
 //      kqueue                 macOS and the BSDs, readiness, through the attempt adapter
+//      io_uring               Linux, completion
 //      poll                   any Unix, readiness, through the attempt adapter
 //      simulated              a kernel in memory, readiness, through the attempt adapter
 //      simulated_completion   the same kernel in memory, speaking completion natively
