@@ -21,6 +21,7 @@
 // Read next: platform/poller.h, platform/completion_port.h: the two contracts that stand on this table.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,8 +34,34 @@ struct epoll_event;
 struct io_uring_params;
 struct kevent;
 struct timespec;
+struct _OVERLAPPED;
+struct _OVERLAPPED_ENTRY;
 
 namespace pollard {
+
+struct Kernel;
+
+#ifdef _WIN32
+/// A question to AFD, Windows' driver for sockets, and its answer: which of `events` are there.
+struct AfdPoll {
+    std::int64_t timeout;
+    std::uint32_t count;
+    std::uint32_t exclusive;
+    std::uintptr_t socket;
+    std::uint32_t events;
+    std::int32_t status;
+};
+
+/// What a packet says of its kind.
+inline constexpr std::uintptr_t iocp_wake_key = 0;
+inline constexpr std::uintptr_t iocp_operation_key = 1;
+
+/// What a kernel answers to the calls of another.
+template <class... Arguments>
+std::intptr_t no_such_call(Kernel&, Arguments...) {
+    return -ENOSYS;
+}
+#endif
 
 /// Each function is the system call of that name; its manual page holds. Flags and structures are the
 /// system's.
@@ -78,6 +105,29 @@ struct Kernel {
     std::intptr_t (*write)(Kernel&, Handle, const void* bytes, std::size_t size);
     /// Nanoseconds on a clock that never goes back; the zero is arbitrary.
     std::int64_t (*clock)(Kernel&);
+#ifdef _WIN32
+    // The native calls of Windows. Those with an OVERLAPPED start something: they answer at once, or -EINPROGRESS and
+    // later by a packet of the port. platform/windows/overlapped_calls.h.
+    std::intptr_t (*iocp_create)(Kernel&) = no_such_call;
+    /// 1: what is answered at once leaves no packet; 0: it does.
+    std::intptr_t (*iocp_add)(Kernel&, Handle port, Handle handle) = no_such_call;
+    /// GetQueuedCompletionStatusEx; 0 after the time-out.
+    std::intptr_t (*iocp_wait)(Kernel&, Handle port, _OVERLAPPED_ENTRY*, int capacity,
+                               int timeout_ms) = no_such_call;
+    std::intptr_t (*iocp_post)(Kernel&, Handle port) = no_such_call;
+    std::intptr_t (*accept_ex)(Kernel&, Handle listener, Handle accepted, void* names,
+                               _OVERLAPPED*) = no_such_call;
+    std::intptr_t (*connect_ex)(Kernel&, Handle, const sockaddr*, unsigned length,
+                                _OVERLAPPED*) = no_such_call;
+    std::intptr_t (*wsa_recv)(Kernel&, Handle, void* bytes, std::size_t size, int flags,
+                              _OVERLAPPED*) = no_such_call;
+    std::intptr_t (*wsa_send)(Kernel&, Handle, const void* bytes, std::size_t size,
+                              _OVERLAPPED*) = no_such_call;
+    /// -ENOENT: it has finished, its packet is there or on its way.
+    std::intptr_t (*cancel_io)(Kernel&, Handle, _OVERLAPPED*) = no_such_call;
+    std::intptr_t (*afd_open)(Kernel&) = no_such_call;
+    std::intptr_t (*afd_poll)(Kernel&, Handle afd, Handle, AfdPoll*, _OVERLAPPED*) = no_such_call;
+#endif
 };
 
 /// The real one. Lives for ever; may be shared by any number of ports and threads.

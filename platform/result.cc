@@ -138,6 +138,28 @@ const char* describe(Call call) {
             return "read";
         case Call::write:
             return "write";
+        case Call::iocp_create:
+            return "CreateIoCompletionPort";
+        case Call::iocp_add:
+            return "AssociateWithPort";
+        case Call::iocp_wait:
+            return "GetQueuedCompletionStatusEx";
+        case Call::iocp_post:
+            return "PostQueuedCompletionStatus";
+        case Call::accept_ex:
+            return "AcceptEx";
+        case Call::connect_ex:
+            return "ConnectEx";
+        case Call::wsa_recv:
+            return "WSARecv";
+        case Call::wsa_send:
+            return "WSASend";
+        case Call::cancel_io:
+            return "CancelIoEx";
+        case Call::afd_open:
+            return "open AFD";
+        case Call::afd_poll:
+            return "AFD poll";
         case Call::clock:
             return "clock_gettime";
         case Call::allocate:

@@ -20,10 +20,14 @@ std::size_t open_descriptors();
 inline constexpr bool descriptors_can_be_limited = false;
 inline constexpr bool numbers_are_reused_lowest_first = false;
 inline constexpr bool signals_reach_threads = false;
+inline constexpr bool poll_shows_half_closes = false;
+inline constexpr bool sockets_remember_resets = false;
 #else
 inline constexpr bool descriptors_can_be_limited = true;
 inline constexpr bool numbers_are_reused_lowest_first = true;
 inline constexpr bool signals_reach_threads = true;
+inline constexpr bool poll_shows_half_closes = true;
+inline constexpr bool sockets_remember_resets = true;
 #endif
 
 /// From now on `spare` more can be opened; gives what `restore_descriptors` wants to undo it.
@@ -48,7 +52,7 @@ public:
 
 private:
     alignas(std::max_align_t) std::byte before_[256];
-    alignas(std::max_align_t) std::byte maker_[16];
+    alignas(std::max_align_t) std::byte own_[16];
 };
 
 /// What is written to `file` can be read back as soon as it is flushed.

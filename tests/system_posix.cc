@@ -53,14 +53,14 @@ Handle open_regular_file() { return ::open("/bin/sh", O_RDONLY | O_CLOEXEC); }
 Handle duplicate(Handle handle) { return ::fcntl(handle, F_DUPFD_CLOEXEC, 0); }
 
 SignalHandler::SignalHandler(void (*handle)(int)) {
-    static_assert(sizeof(struct sigaction) <= sizeof before_ && sizeof(pthread_t) <= sizeof maker_);
+    static_assert(sizeof(struct sigaction) <= sizeof before_ && sizeof(pthread_t) <= sizeof own_);
     struct sigaction action = {};
     struct sigaction before = {};
     action.sa_handler = handle;
     ::sigaction(SIGUSR1, &action, &before);
     std::memcpy(before_, &before, sizeof before);
     const pthread_t maker = pthread_self();
-    std::memcpy(maker_, &maker, sizeof maker);
+    std::memcpy(own_, &maker, sizeof maker);
 }
 
 SignalHandler::~SignalHandler() {
@@ -73,7 +73,7 @@ void SignalHandler::raise() { ::raise(SIGUSR1); }
 
 void SignalHandler::interrupt_maker() {
     pthread_t maker;
-    std::memcpy(&maker, maker_, sizeof maker);
+    std::memcpy(&maker, own_, sizeof maker);
     pthread_kill(maker, SIGUSR1);
 }
 

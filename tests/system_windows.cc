@@ -22,10 +22,11 @@ void restore_descriptors(std::uint64_t) {}
 Handle open_regular_file() { return no_handle; }
 Handle duplicate(Handle) { return no_handle; }
 
-// The C library's signals are functions that raise() calls, in this thread.
+// The C library's signals are functions that raise() calls, in this thread, and forgets each time.
 SignalHandler::SignalHandler(void (*handle)(int)) {
     const auto before = ::signal(SIGTERM, handle);
     std::memcpy(before_, &before, sizeof before);
+    std::memcpy(own_, &handle, sizeof handle);
 }
 
 SignalHandler::~SignalHandler() {
@@ -34,7 +35,12 @@ SignalHandler::~SignalHandler() {
     ::signal(SIGTERM, before);
 }
 
-void SignalHandler::raise() { ::raise(SIGTERM); }
+void SignalHandler::raise() {
+    void (*handle)(int);
+    std::memcpy(&handle, own_, sizeof handle);
+    ::signal(SIGTERM, handle);
+    ::raise(SIGTERM);
+}
 void SignalHandler::interrupt_maker() {}
 
 // A file that goes when it is closed. It is read by its descriptor, past what stands in the stream's own buffer.

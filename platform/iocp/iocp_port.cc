@@ -24,7 +24,8 @@
 //      recv            WSARecv
 //      recv_borrowed   WSARecv of no bytes: finished when something is there, which a plain recv then fetches. So an
 //                      idle connection holds no buffer
-//      send, send_all  WSASend, a bounded piece at a time
+//      send_all        WSASend, a bounded piece at a time
+//      send            what there is room for: a plain send, after a poll if need be
 //      readable, writable   a poll of AFD, the driver that sockets are made of
 //
 // What one would not guess:
@@ -32,8 +33,8 @@
 //    that the kernel may write to is given back before that.
 //  - Closing a handle with a send in the kernel's hands is worse than a lost send: the bytes can go into the
 //    connection that gets the same number next. So a close cancels, waits for the packets, and closes then.
-//  - A send takes everything or waits; where POSIX says "so many went", Windows keeps the rest in its hands. The
-//    bounded piece keeps the two alike enough.
+//  - WSASend takes everything or waits until it can, and a cancelled one does not know for sure how much went. That
+//    is what send_all promises, and no more; a `send`, which tells how much went, is made without it.
 //  - AcceptEx and ConnectEx leave a socket that half of Winsock does not take for connected, until an option says so.
 //  - The time-out counts in ticks of the system's clock and can end too early: then it is waited again.
 //
@@ -42,17 +43,13 @@
 //
 // Read next: platform/windows/overlapped_calls.cc (the calls), platform/attempt/attempt_port.cc (the same contract on
 // readiness).
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <new>
-#include <optional>
 
-#include "platform/address.h"
 #include "platform/backend.h"
 #include "platform/clock.h"
-#include "platform/completion_port.h"
-#include "platform/kernel.h"
+#include "platform/iocp/iocp.h"
 #include "platform/memory.h"
 #include "platform/observer.h"
 #include "platform/posix/interposed_kernel.h"
@@ -63,74 +60,8 @@
 namespace pollard {
 
 namespace iocp {
+
 namespace {
-
-#ifdef __OPTIMIZE__
-constexpr bool poisons = false;
-#else
-constexpr bool poisons = true;
-#endif
-
-struct IocpPort;
-struct OpenHandle;
-
-/// One direction of a handle, and the operation on it.
-struct Side {
-    OVERLAPPED overlapped;  // the first field: a packet's OVERLAPPED is its side
-    OpenHandle* handle;
-    /// From start until `completed`: a due operation keeps its side busy until its turn.
-    Operation* operation;
-    /// A packet will come.
-    bool in_kernel;
-    /// What the last packet said: a value or minus a code.
-    std::intptr_t answer;
-    /// What the kernel has in its hands besides, by kind of operation.
-    union {
-        AfdPoll poll;  // readable, writable
-        struct {       // accept
-            Handle socket;
-            void* names;
-        } accepted;
-        struct {  // recv, send, send_all: what stood in the operation before it was poisoned
-            std::byte* data;
-            std::size_t size;
-        } buffer;
-    };
-};
-
-struct OpenHandle {
-    IocpPort* port;
-    Side sides[2];  // by Direction
-    Operation* closing;
-    Handle number;
-    int family;  // of a listener; 0: not asked yet
-    HandleKind kind;
-    bool skips_packets;  // what is answered at once leaves none
-    bool discarded;
-
-    bool ending() const { return closing != nullptr || discarded; }
-    bool idle() const { return sides[0].operation == nullptr && sides[1].operation == nullptr; }
-};
-
-constexpr int packet_batch = 64;
-
-struct IocpPort : CompletionPort {
-    Handle port = no_handle;
-    Handle afd = no_handle;
-    /// A wake was posted and not yet seen by wait: further wakes have nothing to do.
-    std::atomic<bool> wake_pending{false};
-    /// By number; Windows' handles are multiples of four.
-    OpenHandle** table = nullptr;
-    std::size_t capacity = 0;
-    BlockPool blocks;
-    /// Work that came up outside of wait.
-    WorkList news;
-    OVERLAPPED_ENTRY packets[packet_batch];
-};
-
-constexpr std::size_t names_size = 2 * windows::accept_name_size;
-/// A send hands over so much at a time.
-constexpr std::size_t largest_piece = 256 * 1024;
 
 IocpPort& self_of(CompletionPort& port) { return static_cast<IocpPort&>(port); }
 
@@ -159,6 +90,8 @@ bool make_room(IocpPort& port, std::size_t index) {
     return true;
 }
 
+}  // namespace
+
 Result<void> open(CompletionPort& base, Handle number, HandleKind kind) {
     IocpPort& port = self_of(base);
     const auto refuse = [number](ErrorKind why) { return Error(why, Call::open).on_descriptor(number); };
@@ -184,6 +117,8 @@ Result<void> open(CompletionPort& base, Handle number, HandleKind kind) {
     return {};
 }
 
+namespace {
+
 void forget(OpenHandle& handle) {
     IocpPort& port = *handle.port;
     port.table[index_of(handle.number)] = nullptr;
@@ -193,8 +128,12 @@ void forget(OpenHandle& handle) {
 // --- answers ---
 
 void proceed(Work* work);
+}  // namespace
+
+const WorkType proceed_work = {proceed, "an operation with a packet"};
+
+namespace {
 void deliver_close(Work* work);
-constexpr WorkType proceed_work = {proceed, "an operation with a packet"};
 constexpr WorkType close_work = {deliver_close, "a handle that was closed"};
 
 void tell_completed(Operation& operation) {
@@ -218,13 +157,19 @@ void make_due(Side& side, std::intptr_t answer, WorkList& ready) {
 
 // --- in the kernel's hands ---
 
+#ifdef __OPTIMIZE__
+constexpr bool poisons = false;
+#else
+constexpr bool poisons = true;
+#endif
 constexpr unsigned char poison_byte = 0xDB;
 constexpr std::size_t poison_size = static_cast<std::size_t>(0xDBDBDBDBDBDBDBDB);
 
 bool owns_buffer(const Operation& operation) {
-    return operation.kind == OperationKind::recv || operation.kind == OperationKind::send ||
-           operation.kind == OperationKind::send_all;
+    return operation.kind == OperationKind::recv || operation.kind == OperationKind::send_all;
 }
+
+}  // namespace
 
 /// From now on, until its packet is taken, all of it belongs to the kernel.
 void hand_over(Side& side) {
@@ -237,6 +182,8 @@ void hand_over(Side& side) {
     operation.data = nullptr;
     operation.size = poison_size;
 }
+
+namespace {
 
 void take_back(Side& side) {
     POLLARD_REQUIRE(side.in_kernel, "the kernel sent a packet for an operation that it does not have");
@@ -251,242 +198,12 @@ void take_back(Side& side) {
     std::memset(&side.overlapped, poison_byte, sizeof side.overlapped);
 }
 
-using Answer = std::optional<std::intptr_t>;
-
-/// What an overlapped call has returned: the answer, or nothing when a packet will bring it.
-Answer unless_pending(Side& side, std::intptr_t result) {
-    // Where packets come in any case, an answer that is there already is waited for like one that is not.
-    if (result != -EINPROGRESS && (result < 0 || side.handle->skips_packets)) return result;
-    hand_over(side);
-    return {};
-}
-
-OVERLAPPED* fresh_overlapped(Side& side) {
-    side.overlapped = {};
-    return &side.overlapped;
-}
-
 /// What a packet says; a receive or send that was cut short by a cancel tells the bytes that went.
 std::intptr_t answer_of(const Side& side) {
     const std::int32_t code = windows::code_of_status(static_cast<std::uint32_t>(side.overlapped.Internal));
     const auto count = static_cast<std::intptr_t>(side.overlapped.InternalHigh);
     if (code == 0 || (code == ECANCELED && count > 0) || code == EMSGSIZE) return count;
     return -code;
-}
-
-// --- starting each kind ---
-
-Answer submit_recv(Side& side, void* bytes, std::size_t size, int flags) {
-    Kernel& kernel = *side.handle->port->kernel;
-    return unless_pending(
-        side, kernel.wsa_recv(kernel, side.handle->number, bytes, size, flags, fresh_overlapped(side)));
-}
-
-/// Of no bytes. A datagram would be taken away by that, so it is only looked at.
-Answer submit_borrowed(Side& side) {
-    const int flags = side.handle->kind == HandleKind::stream ? 0 : MSG_PEEK;
-    return submit_recv(side, nullptr, 0, flags);
-}
-
-Answer submit_send(Side& side) {
-    Kernel& kernel = *side.handle->port->kernel;
-    const Operation& operation = *side.operation;
-    const std::size_t size = operation.size < largest_piece ? operation.size : largest_piece;
-    return unless_pending(side, kernel.wsa_send(kernel, side.handle->number, operation.data, size,
-                                                fresh_overlapped(side)));
-}
-
-/// The socket for the connection to come must be of the listener's family.
-std::intptr_t make_accept_socket(OpenHandle& listener) {
-    Kernel& kernel = *listener.port->kernel;
-    if (listener.family == 0) {
-        Address name;
-        name.length = sizeof name.bytes;
-        const std::intptr_t named = kernel.getsockname(kernel, listener.number, name.raw(), &name.length);
-        if (named < 0) return named;
-        listener.family = name.raw()->sa_family;
-    }
-    return kernel.socket(kernel, listener.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-}
-
-void drop_accepted(Side& side, bool close_socket) {
-    IocpPort& port = *side.handle->port;
-    if (close_socket) port.kernel->close(*port.kernel, side.accepted.socket);
-    port.blocks.give_back(side.accepted.names, names_size);
-}
-
-Answer submit_accept(Side& side) {
-    OpenHandle& listener = *side.handle;
-    Kernel& kernel = *listener.port->kernel;
-    const std::intptr_t made = make_accept_socket(listener);
-    if (made < 0) return made;
-    side.accepted = {static_cast<Handle>(made), listener.port->blocks.take(names_size)};
-    if (side.accepted.names == nullptr) {
-        kernel.close(kernel, side.accepted.socket);
-        return -ENOMEM;
-    }
-    const std::intptr_t begun = kernel.accept_ex(kernel, listener.number, side.accepted.socket,
-                                                 side.accepted.names, fresh_overlapped(side));
-    const Answer answer = unless_pending(side, begun);
-    if (answer && *answer < 0) drop_accepted(side, true);
-    return answer;
-}
-
-/// ConnectEx wants a socket that has a name; any will do. EINVAL: it has one.
-std::intptr_t bind_to_any(Kernel& kernel, Handle handle, const Address& peer) {
-    Address any;
-    any.length = peer.length;
-    any.raw()->sa_family = peer.raw()->sa_family;
-    const std::intptr_t bound = kernel.bind(kernel, handle, any.raw(), any.length);
-    return bound == -EINVAL ? 0 : bound;
-}
-
-Answer submit_connect(Side& side) {
-    Kernel& kernel = *side.handle->port->kernel;
-    const Address& peer = *side.operation->peer;
-    if (const std::intptr_t bound = bind_to_any(kernel, side.handle->number, peer); bound < 0) return bound;
-    return unless_pending(side, kernel.connect_ex(kernel, side.handle->number, peer.raw(), peer.length,
-                                                  fresh_overlapped(side)));
-}
-
-/// Bits of AFD's language.
-enum AfdEvents : std::uint32_t {
-    afd_receive = 0x1,
-    afd_send = 0x4,
-    afd_disconnect = 0x8,
-    afd_abort = 0x10,
-    afd_accept = 0x80,
-    afd_connect_fail = 0x100,
-};
-
-Answer submit_poll(Side& side) {
-    IocpPort& port = *side.handle->port;
-    if (port.afd == no_handle) return -EOPNOTSUPP;
-    const bool reads = side.operation->direction == Direction::read;
-    side.poll.events = afd_abort | afd_connect_fail | afd_disconnect | (reads ? afd_receive | afd_accept : afd_send);
-    return unless_pending(side, port.kernel->afd_poll(*port.kernel, port.afd, side.handle->number, &side.poll,
-                                                      fresh_overlapped(side)));
-}
-
-Answer submit(Side& side) {
-    Operation& operation = *side.operation;
-    switch (operation.kind) {
-        case OperationKind::accept:
-            return submit_accept(side);
-        case OperationKind::connect:
-            return submit_connect(side);
-        case OperationKind::recv:
-            // A receive of no bytes waits on Windows; here as elsewhere it is done at once.
-            if (operation.size == 0) return 0;
-            return submit_recv(side, operation.data, operation.size, 0);
-        case OperationKind::recv_borrowed:
-            return submit_borrowed(side);
-        case OperationKind::send:
-        case OperationKind::send_all:
-            return submit_send(side);
-        case OperationKind::readable:
-        case OperationKind::writable:
-            return submit_poll(side);
-        case OperationKind::close:
-            break;
-    }
-    return -EINVAL;
-}
-
-// --- what is left to do when the kernel has answered ---
-
-Answer submit_and_finish(Side& side);
-
-/// A socket that AcceptEx or ConnectEx has connected is told so.
-std::intptr_t update_context(Kernel& kernel, Handle handle, int option, const void* value, unsigned size) {
-    return kernel.setsockopt(kernel, handle, SOL_SOCKET, option, value, size);
-}
-
-/// The connection belongs to the port from now on, like its listener.
-Answer finish_accept(Side& side, std::intptr_t answer) {
-    OpenHandle& listener = *side.handle;
-    IocpPort& port = *listener.port;
-    const Handle accepted = side.accepted.socket;
-    if (answer >= 0) {
-        const auto raw_listener = static_cast<SOCKET>(static_cast<std::intptr_t>(listener.number));
-        answer = update_context(*port.kernel, accepted, SO_UPDATE_ACCEPT_CONTEXT, &raw_listener,
-                                sizeof raw_listener);
-        if (answer >= 0) answer = open(port, accepted, listener.kind) ? accepted : -ENOMEM;
-    }
-    drop_accepted(side, answer < 0);
-    // That one was reset while it stood in the queue; another may come.
-    if (answer == -ECONNABORTED && !side.operation->cancel_requested) return submit_and_finish(side);
-    return answer;
-}
-
-Answer finish_connect(Side& side, std::intptr_t answer) {
-    if (answer < 0) return answer;
-    return update_context(*side.handle->port->kernel, side.handle->number, SO_UPDATE_CONNECT_CONTEXT, nullptr, 0);
-}
-
-/// Something is there (or an end, or an error): a plain receive fetches it.
-Answer finish_borrowed(Side& side, std::intptr_t answer) {
-    if (answer < 0) return answer;
-    IocpPort& port = *side.handle->port;
-    Operation& operation = *side.operation;
-    std::byte* buffer = take_buffer(port.buffers, operation);
-    if (buffer == nullptr) {
-        if (!port.buffers.exhausted()) return -ENOMEM;
-        operation.state = OperationState::armed;
-        operation.type = &proceed_work;
-        side.answer = 0;
-        port.buffers.waiting.push_back(operation);
-        return {};
-    }
-    Kernel& kernel = *port.kernel;
-    std::intptr_t received;
-    do received = kernel.recv(kernel, operation.handle, buffer, BufferPool::buffer_size, 0);
-    while (received == -EINTR);
-    if (received >= 0) {
-        operation.data = buffer;
-        return received;
-    }
-    BufferPool::give_back(buffer);
-    // Somebody else has read it.
-    if (received == -EAGAIN) return operation.cancel_requested ? Answer(-ECANCELED) : submit(side);
-    return received;
-}
-
-Answer finish_send_all(Side& side, std::intptr_t answer) {
-    Operation& operation = *side.operation;
-    while (answer >= 0) {
-        operation.data += answer;
-        operation.size -= static_cast<std::size_t>(answer);
-        if (operation.size == 0) return 0;
-        if (operation.cancel_requested) return -ECANCELED;
-        const Answer next = submit(side);
-        if (!next) return {};
-        answer = *next;
-    }
-    return answer;
-}
-
-/// The operation's own answer, or nothing: it goes on.
-Answer finish(Side& side, std::intptr_t answer) {
-    switch (side.operation->kind) {
-        case OperationKind::accept:
-            return finish_accept(side, answer);
-        case OperationKind::connect:
-            return finish_connect(side, answer);
-        case OperationKind::recv_borrowed:
-            return finish_borrowed(side, answer);
-        case OperationKind::send_all:
-            return finish_send_all(side, answer);
-        default:
-            return answer;
-    }
-}
-
-/// What was there at once is finished at once. (An accept that failed has cleaned up after itself.)
-Answer submit_and_finish(Side& side) {
-    const Answer begun = submit(side);
-    if (!begun || *begun < 0) return begun;
-    return finish(side, *begun);
 }
 
 /// The last operation of a handle that ends has had its answer: it is closed, and the close has its turn later.
@@ -550,12 +267,14 @@ void request_cancel(Side& side) {
     IocpPort& port = *side.handle->port;
     operation->cancel_requested = true;
     if (side.in_kernel) {
-        const bool polls =
-            operation->kind == OperationKind::readable || operation->kind == OperationKind::writable;
+        const bool polls = operation->kind == OperationKind::readable ||
+                           operation->kind == OperationKind::writable ||
+                           operation->kind == OperationKind::send;
         const Handle where = polls ? port.afd : side.handle->number;
         const std::intptr_t asked = port.kernel->cancel_io(*port.kernel, where, &side.overlapped);
         if (asked < 0 && asked != -ENOENT)
-            report_problem("an operation cannot be cancelled", error_of(Call::cancel_io, asked).on_descriptor(where));
+            report_problem("an operation cannot be cancelled",
+                           error_of(Call::cancel_io, asked).on_descriptor(where));
     } else if (operation->state == OperationState::armed) {
         leave_buffer_line(port.buffers, *operation);
         make_due(side, -ECANCELED, port.news);

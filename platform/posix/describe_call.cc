@@ -147,6 +147,21 @@ void add_arguments(Text& text, const KernelCall& call) {
         case Call::connect:
             text.add(", %s", describe_address(call.bytes, static_cast<std::size_t>(argument(0))).c_str());
             return;
+        case Call::connect_ex:
+            text.add(", %s", describe_address(call.bytes, static_cast<std::size_t>(argument(0))).c_str());
+            return;
+        case Call::iocp_add:
+        case Call::accept_ex:
+        case Call::afd_poll:
+            text.add(", %lld", argument(0));
+            return;
+        case Call::iocp_wait:
+            text.add(", .., %lld, %lld", argument(0), argument(1));
+            return;
+        case Call::wsa_recv:
+        case Call::wsa_send:
+            text.add(", .., %zu", call.size);
+            return;
         case Call::listen:
             text.add(", %lld", argument(0));
             return;

@@ -35,7 +35,7 @@ struct ArgumentCollector {
         if constexpr (std::is_pointer_v<T>) {
             if constexpr (std::is_same_v<T, const timespec*>)
                 call.argument[next_argument++] = nanoseconds_of(argument);
-            else if constexpr (!std::is_same_v<T, unsigned*>)
+            else if constexpr (!std::is_same_v<T, unsigned*> && !std::is_same_v<T, _OVERLAPPED*>)
                 call.bytes = call.bytes != nullptr ? call.bytes : argument;
         } else if constexpr (std::is_same_v<T, std::size_t>) {
             call.size = argument;
@@ -51,7 +51,7 @@ struct ArgumentCollector {
 constexpr bool begins_with_handle(Call call) {
     return call != Call::socket && call != Call::poll && call != Call::epoll_create &&
            call != Call::eventfd && call != Call::pipe && call != Call::io_uring_setup &&
-           call != Call::kqueue && call != Call::clock;
+           call != Call::kqueue && call != Call::clock && call != Call::iocp_create && call != Call::afd_open;
 }
 
 template <Call which, auto member>
@@ -113,6 +113,19 @@ constexpr Kernel through_table = {
     .read = Through<Call::read, &Kernel::read>::call,
     .write = Through<Call::write, &Kernel::write>::call,
     .clock = Through<Call::clock, &Kernel::clock>::call,
+#ifdef _WIN32
+    .iocp_create = Through<Call::iocp_create, &Kernel::iocp_create>::call,
+    .iocp_add = Through<Call::iocp_add, &Kernel::iocp_add>::call,
+    .iocp_wait = Through<Call::iocp_wait, &Kernel::iocp_wait>::call,
+    .iocp_post = Through<Call::iocp_post, &Kernel::iocp_post>::call,
+    .accept_ex = Through<Call::accept_ex, &Kernel::accept_ex>::call,
+    .connect_ex = Through<Call::connect_ex, &Kernel::connect_ex>::call,
+    .wsa_recv = Through<Call::wsa_recv, &Kernel::wsa_recv>::call,
+    .wsa_send = Through<Call::wsa_send, &Kernel::wsa_send>::call,
+    .cancel_io = Through<Call::cancel_io, &Kernel::cancel_io>::call,
+    .afd_open = Through<Call::afd_open, &Kernel::afd_open>::call,
+    .afd_poll = Through<Call::afd_poll, &Kernel::afd_poll>::call,
+#endif
 };
 
 }  // namespace

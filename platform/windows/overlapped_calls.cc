@@ -51,7 +51,8 @@ std::intptr_t iocp_create(Kernel&) {
 }
 
 std::intptr_t iocp_add(Kernel&, Handle port, Handle handle) {
-    if (::CreateIoCompletionPort(system_handle(handle), system_handle(port), iocp_operation_key, 0) == nullptr)
+    if (::CreateIoCompletionPort(system_handle(handle), system_handle(port), iocp_operation_key, 0) ==
+        nullptr)
         return minus_last_error();
     // Some network drivers of others cannot do without the packet; then it comes, and is waited for.
     constexpr UCHAR modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
@@ -84,9 +85,8 @@ std::intptr_t connect_ex(Kernel&, Handle handle, const sockaddr* address, unsign
                          OVERLAPPED* overlapped) {
     const auto call = extension<LPFN_CONNECTEX>(handle, WSAID_CONNECTEX);
     if (call == nullptr) return socket_answer(false, 0);
-    return socket_answer(call(socket_of(handle), address, static_cast<int>(length), nullptr, 0, nullptr,
-                              overlapped) != 0,
-                         0);
+    return socket_answer(
+        call(socket_of(handle), address, static_cast<int>(length), nullptr, 0, nullptr, overlapped) != 0, 0);
 }
 
 std::intptr_t wsa_recv(Kernel&, Handle handle, void* bytes, std::size_t size, int flags,
@@ -94,7 +94,8 @@ std::intptr_t wsa_recv(Kernel&, Handle handle, void* bytes, std::size_t size, in
     WSABUF buffer = {static_cast<ULONG>(size < ULONG_MAX ? size : ULONG_MAX), static_cast<char*>(bytes)};
     DWORD raw_flags = static_cast<DWORD>(flags);
     DWORD received = 0;
-    const bool success = ::WSARecv(socket_of(handle), &buffer, 1, &received, &raw_flags, overlapped, nullptr) == 0;
+    const bool success =
+        ::WSARecv(socket_of(handle), &buffer, 1, &received, &raw_flags, overlapped, nullptr) == 0;
     if (success) return static_cast<std::intptr_t>(received);
     switch (::WSAGetLastError()) {
         case WSAEMSGSIZE:  // a datagram was cut off, as it is on other systems without a word
@@ -125,9 +126,8 @@ std::intptr_t afd_open(Kernel&) {
     attributes.ObjectName = &name;
     IO_STATUS_BLOCK status = {};
     HANDLE opened = nullptr;
-    const NTSTATUS result =
-        ::NtCreateFile(&opened, SYNCHRONIZE, &attributes, &status, nullptr, 0,
-                       FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, 0, nullptr, 0);
+    const NTSTATUS result = ::NtCreateFile(&opened, SYNCHRONIZE, &attributes, &status, nullptr, 0,
+                                           FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, 0, nullptr, 0);
     if (result != 0) return -code_of_status(static_cast<std::uint32_t>(result));
     return from_system(opened);
 }
@@ -137,8 +137,8 @@ std::intptr_t afd_poll(Kernel&, Handle afd, Handle handle, AfdPoll* poll, OVERLA
     // The driver knows the socket beneath what network drivers of others may have put around it.
     SOCKET base = INVALID_SOCKET;
     DWORD size = 0;
-    if (::WSAIoctl(socket_of(handle), SIO_BASE_HANDLE, nullptr, 0, &base, sizeof base, &size, nullptr, nullptr) !=
-        0)
+    if (::WSAIoctl(socket_of(handle), SIO_BASE_HANDLE, nullptr, 0, &base, sizeof base, &size, nullptr,
+                   nullptr) != 0)
         return socket_answer(false, 0);
     poll->timeout = INT64_MAX;
     poll->count = 1;
@@ -148,8 +148,8 @@ std::intptr_t afd_poll(Kernel&, Handle afd, Handle handle, AfdPoll* poll, OVERLA
     // An OVERLAPPED begins with the two fields of a status block, and is the context that the packet brings back.
     auto* status = reinterpret_cast<IO_STATUS_BLOCK*>(overlapped);
     const auto result = static_cast<std::uint32_t>(
-        ::NtDeviceIoControlFile(system_handle(afd), nullptr, nullptr, overlapped, status, ioctl_afd_poll, poll,
-                                sizeof *poll, poll, sizeof *poll));
+        ::NtDeviceIoControlFile(system_handle(afd), nullptr, nullptr, overlapped, status, ioctl_afd_poll,
+                                poll, sizeof *poll, poll, sizeof *poll));
     constexpr std::uint32_t pending = 0x103;
     if (result == pending) return -EINPROGRESS;
     return -code_of_status(result);

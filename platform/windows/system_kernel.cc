@@ -18,6 +18,7 @@
 #include "platform/kernel.h"
 #include "platform/kqueue/kqueue_calls.h"
 #include "platform/windows/errors.h"
+#include "platform/windows/overlapped_calls.h"
 
 namespace pollard {
 
@@ -213,6 +214,17 @@ constinit Kernel real = {
     .read = [](Kernel&, Handle, void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     .write = [](Kernel&, Handle, const void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     .clock = real_clock,
+    .iocp_create = windows::iocp_create,
+    .iocp_add = windows::iocp_add,
+    .iocp_wait = windows::iocp_wait,
+    .iocp_post = windows::iocp_post,
+    .accept_ex = windows::accept_ex,
+    .connect_ex = windows::connect_ex,
+    .wsa_recv = windows::wsa_recv,
+    .wsa_send = windows::wsa_send,
+    .cancel_io = windows::cancel_io,
+    .afd_open = windows::afd_open,
+    .afd_poll = windows::afd_poll,
 };
 
 }  // namespace

@@ -59,6 +59,8 @@ struct PortSubject {
     unsigned unknown_setups = 0;
     /// How many descriptors it can watch; select(2) ends at FD_SETSIZE.
     std::uint64_t most_handles = UINT64_MAX;
+    /// A receive that waits gets its bytes from the kernel, and nobody can see them before.
+    bool fills_buffers_itself = false;
     /// For one that is not in the library's list: the backend itself.
     const Backend* own = nullptr;
 
@@ -71,6 +73,13 @@ inline constexpr Faults port_moods = {
 inline constexpr std::int64_t far_ns = 3 * millisecond_ns;
 
 inline constexpr PortSubject port_subjects[] = {
+#ifdef _WIN32
+    {.name = "iocp",
+     .backend = "iocp",
+     .passes_the_door = false,
+     .has_datagrams = true,
+     .fills_buffers_itself = true},
+#endif
 #ifdef __linux__
     {"epoll", "epoll", {}, true, true, true, Call::epoll_ctl, Call::epoll_wait},
     {"io_uring", "io_uring", {}, false, true, true},
@@ -329,6 +338,8 @@ protected:
         driver.settle();
         EXPECT_FALSE(operation.done());
     }
+    /// What was sent to a handle on which a receive is armed has come.
+    bool has_come(Handle handle) { return GetParam().fills_buffers_itself || world.await(handle, POLLIN); }
     bool may_reorder() { return GetParam().world.faults.out_of_order_events > 0; }
 
     World world{GetParam().world};

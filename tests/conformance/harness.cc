@@ -24,6 +24,12 @@ std::intptr_t uninterrupted(const auto& call) {
     return result;
 }
 
+/// Where poll does not show a half close, the readable end of the stream does.
+short shown_by_poll(bool simulated, short events) {
+    if (simulated || test_system::poll_shows_half_closes || (events & POLLRDHUP) == 0) return events;
+    return static_cast<short>((events & ~POLLRDHUP) | POLLIN);
+}
+
 }  // namespace
 
 std::size_t open_descriptors() { return test_system::open_descriptors(); }
@@ -149,7 +155,7 @@ Handle World::connect_that_hangs(Handle listening) {
 bool World::await(Handle handle, short events, std::int64_t timeout_ns) {
     const std::int64_t deadline_ns = now_ns() + timeout_ns;
     for (;;) {
-        pollfd descriptor = poll_entry(handle, events);
+        pollfd descriptor = poll_entry(handle, shown_by_poll(simulated_.has_value(), events));
         // A test that has failed already waits for nobody.
         const bool in_vain = testing::Test::HasFailure();
         const std::int64_t left_ns = in_vain ? 0 : std::max<std::int64_t>(deadline_ns - now_ns(), 0);
@@ -259,6 +265,10 @@ DescriptorShortage::DescriptorShortage(World& world, unsigned spare) : world_(wo
         return;
     }
     limit_before_ = test_system::limit_descriptors(spare);
+}
+
+bool DescriptorShortage::is_possible(World& world) {
+    return world.simulated() != nullptr || test_system::descriptors_can_be_limited;
 }
 
 DescriptorShortage::~DescriptorShortage() {

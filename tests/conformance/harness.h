@@ -148,6 +148,9 @@ public:
     ~DescriptorShortage();
     DescriptorShortage(const DescriptorShortage&) = delete;
 
+    /// Windows has no limit that could be reached.
+    static bool is_possible(World& world);
+
 private:
     World& world_;
     std::uint64_t limit_before_;
