@@ -17,10 +17,13 @@
 #include <sstream>
 #include <thread>
 
-#ifdef __linux__
-#include <sys/epoll.h>
-#else
+// Where there is kqueue(2) it is the one to ask: on a BSD, on macOS, and on Linux in front of the test double of it.
+#if __has_include(<sys/event.h>)
 #include <sys/event.h>
+#define HAS_KQUEUE 1
+#else
+#include <sys/epoll.h>
+#define HAS_KQUEUE 0
 #endif
 
 namespace {
@@ -30,7 +33,7 @@ namespace {
 /// The columns that this system is to be compared with.
 bool is_of_this_system(std::string_view column) {
 #if defined(__linux__)
-    return column == "epoll" || column == "poll";
+    return HAS_KQUEUE ? column == "kqueue" : column == "epoll" || column == "poll";
 #elif defined(__FreeBSD__) || defined(__NetBSD__)
     return column == "kqueue";
 #else
@@ -41,11 +44,7 @@ bool is_of_this_system(std::string_view column) {
 
 /// The columns that this system has a call for.
 bool can_be_asked(std::string_view column) {
-#if defined(__linux__)
-    return column != "kqueue";
-#else
-    return column == "kqueue" || column == "poll";
-#endif
+    return column == "poll" || (column == "kqueue") == (HAS_KQUEUE != 0);
 }
 
 std::string trimmed(const std::string& text) {
@@ -101,7 +100,7 @@ std::string ask_poll(int descriptor) {
     return names_of(static_cast<unsigned>(asked.revents), names);
 }
 
-#ifdef __linux__
+#if !HAS_KQUEUE
 std::string queue_name() { return "epoll"; }
 int open_queue() { return made(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"); }
 
