@@ -224,7 +224,8 @@ protected:
             receiving.start();
             world.send(busy.peer, "ping");
             EXPECT_TRUE(receiving.finish());
-            Sending sending(driver, busy.ours, readable_bytes(receiving.text()));
+            const std::string answer = receiving.text();
+            Sending sending(driver, busy.ours, readable_bytes(answer));
             EXPECT_TRUE(sending.finish());
             EXPECT_EQ(world.recv(busy.peer, 4), "ping");
         }
