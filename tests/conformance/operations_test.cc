@@ -298,6 +298,27 @@ TEST_P(PortOperations, BetweenReadableAndWritableTheCallerMakesCallsOfItsOwn) {
     EXPECT_EQ(recv(ends.ours), "words");
 }
 
+// A call on it never blocks, and it is no socket: that is the same on a kernel that would refuse to watch it (epoll, which
+// is not asked) and on one that takes it.
+TEST_P(PortOperations, ARegularFileIsReadyAndNoSocket) {
+    if (world.simulated() != nullptr) GTEST_SKIP() << "this kernel has sockets only";
+    const Handle file = test_system::open_regular_file();
+    if (file == no_handle) GTEST_SKIP() << "this system's files are no handles of a port";
+    open_on_port(world.keep(file), HandleKind::other);
+    for (int round = 0; round < 3; ++round) {
+        BecomingReadable becoming_readable(driver, file);
+        BecomingWritable becoming_writable(driver, file);
+        becoming_readable.start();
+        becoming_writable.start();
+        ASSERT_TRUE(all_done(driver, becoming_readable, becoming_writable));
+        EXPECT_TRUE(becoming_readable.result());
+        EXPECT_TRUE(becoming_writable.result());
+        Receiving receiving(driver, file);
+        ASSERT_TRUE(receiving.finish());
+        EXPECT_EQ(kind_of(receiving.result()), ErrorKind::bad_handle);
+    }
+}
+
 // --- waiting ---
 
 TEST_P(PortOperations, AWaitWithoutNewsIsNotShorterThanItsTimeout) {

@@ -64,11 +64,21 @@ def every_file_of_the_suites_says_what_to_read(_):
     assert files == set(scoreboard.READING), files ^ set(scoreboard.READING)
 
 
+def the_rules_name_tests_that_exist(_):
+    text = (ROOT / "platform" / "README.md").read_text(encoding="utf-8")
+    rules = text.split("## One rule each")[1].split("\n## ")[0]
+    tests = {place.split(".")[1] for place in scoreboard.read_places()[0]}
+    named = re.findall(r"`([A-Z]\w+)(\.\.\.)?`", rules)
+    assert len(named) > 15, named
+    for name, rest in named:
+        assert any(test.startswith(name) if rest else test == name for test in tests), name
+
+
 def main():
     # BUILD/tests/porting/EXECUTABLE
     build = pathlib.Path(sys.argv[1]).resolve().parents[2]
     for check in (the_template_has_nothing, a_simulated_kernel_has_everything, a_name_that_is_none_is_a_mistake,
-                  a_crash_and_a_hang_are_failures, every_file_of_the_suites_says_what_to_read):
+                  a_crash_and_a_hang_are_failures, every_file_of_the_suites_says_what_to_read, the_rules_name_tests_that_exist):
         check(build)
         print("ok:", check.__name__.replace("_", " "))
 
