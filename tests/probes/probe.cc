@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <initializer_list>
 #include <sstream>
 #include <thread>
 
@@ -47,6 +48,12 @@ bool can_be_asked(std::string_view column) {
     return column == "poll" || (column == "kqueue") == (HAS_KQUEUE != 0);
 }
 
+std::string joined(std::initializer_list<std::string_view> parts) {
+    std::string text;
+    for (const std::string_view part : parts) text.append(part);
+    return text;
+}
+
 std::string trimmed(const std::string& text) {
     const std::size_t first = text.find_first_not_of(' ');
     if (first == std::string::npos) return "";
@@ -70,7 +77,7 @@ struct Name {
 std::string names_of(unsigned bits, const std::vector<Name>& names) {
     std::string text;
     for (const auto& [value, name] : names)
-        if ((bits & value) != 0) text += (text.empty() ? "" : "+") + std::string(name);
+        if ((bits & value) != 0) text.append(text.empty() ? "" : "+").append(name);
     return text.empty() ? "-" : text;
 }
 
@@ -82,7 +89,7 @@ std::string name_of_error(int code) {
     };
     for (const auto& [value, name] : names)
         if (static_cast<int>(value) == code) return name;
-    return "errno " + std::to_string(code);
+    return joined({"errno ", std::to_string(code)});
 }
 
 std::string ask_poll(int descriptor) {
@@ -109,13 +116,13 @@ std::string add_to_queue(int queue, int descriptor, Trigger trigger) {
     event.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP;
     if (trigger == Trigger::edge) event.events |= EPOLLET;
     if (::epoll_ctl(queue, EPOLL_CTL_ADD, descriptor, &event) == 0) return "";
-    return "ADD: " + name_of_error(errno);
+    return joined({"ADD: ", name_of_error(errno)});
 }
 
 std::string take_out_of_queue(int queue, int descriptor) {
     epoll_event unused = {};
     if (::epoll_ctl(queue, EPOLL_CTL_DEL, descriptor, &unused) == 0) return "DEL: ok";
-    return "DEL: " + name_of_error(errno);
+    return joined({"DEL: ", name_of_error(errno)});
 }
 
 std::string ask_queue(int queue) {
@@ -148,12 +155,12 @@ int change_both(int queue, int descriptor, unsigned flags) {
 
 std::string add_to_queue(int queue, int descriptor, Trigger trigger) {
     const int error = change_both(queue, descriptor, EV_ADD | (trigger == Trigger::edge ? EV_CLEAR : 0));
-    return error == 0 ? "" : "ADD: " + name_of_error(error);
+    return error == 0 ? "" : joined({"ADD: ", name_of_error(error)});
 }
 
 std::string take_out_of_queue(int queue, int descriptor) {
     const int error = change_both(queue, descriptor, EV_DELETE);
-    return error == 0 ? "DEL: ok" : "DEL: " + name_of_error(error);
+    return error == 0 ? "DEL: ok" : joined({"DEL: ", name_of_error(error)});
 }
 
 std::string ask_queue(int queue) {
@@ -167,12 +174,13 @@ std::string ask_queue(int queue) {
         const bool is_reading = event.filter == static_cast<decltype(event.filter)>(EVFILT_READ);
         const bool failed = (event.flags & EV_EOF) != 0 && event.fflags != 0;
         std::string text = is_reading ? "READ" : "WRITE";
-        if (is_reading && !failed) text += " " + std::to_string(event.data);
+        if (is_reading && !failed) text.append(" ").append(std::to_string(event.data));
         if ((event.flags & EV_EOF) != 0) text += " EOF";
-        if (failed) text += "(" + name_of_error(static_cast<int>(event.fflags)) + ")";
+        if (failed) text.append(joined({"(", name_of_error(static_cast<int>(event.fflags)), ")"}));
         (is_reading ? reading : writing) = text;
     }
-    const std::string both = reading + (reading.empty() || writing.empty() ? "" : ", ") + writing;
+    const char* between = reading.empty() || writing.empty() ? "" : ", ";
+    const std::string both = joined({reading, between, writing});
     return both.empty() ? "-" : both;
 }
 #endif
@@ -185,7 +193,7 @@ Probe::Probe(const char* table_file, std::string_view scenario_name) {
     for (std::string line; std::getline(file, line);) {
         if (line.empty() || line[0] == '#') continue;
         if (line[0] == '[') {
-            in_scenario = line == "[" + std::string(scenario_name) + "]";
+            in_scenario = line == joined({"[", scenario_name, "]"});
         } else if (std::vector<std::string> cells = cells_of(line); columns.empty()) {
             columns.assign(cells.begin() + 1, cells.end());
         } else if (in_scenario) {
@@ -246,7 +254,7 @@ void Watch::print_row(const char* step, std::string (Watch::*question)(std::stri
         const std::string& column = probe_.columns[i];
         const std::string& expected = row.cells[i];
         if (!can_be_asked(column)) {
-            elsewhere += "| " + column + ": " + expected + "  ";
+            elsewhere.append(joined({"| ", column, ": ", expected, "  "}));
             continue;
         }
         const bool compared = is_of_this_system(column) && expected != "?";
@@ -256,10 +264,10 @@ void Watch::print_row(const char* step, std::string (Watch::*question)(std::stri
             said = (this->*question)(column);
         }
         if (said.empty()) continue;
-        std::string cell = column + ": " + said;
+        std::string cell = joined({column, ": ", said});
         if (compared && said != expected) {
             probe_.differs = true;
-            cell += " (the table says " + expected + ")";
+            cell.append(joined({" (the table says ", expected, ")"}));
         }
         cell.resize(std::max<std::size_t>(cell.size() + 2, 24), ' ');
         here += cell;
