@@ -14,8 +14,6 @@ namespace pollard::conformance {
 
 using enum EventBits;
 
-namespace {
-
 /// A poller whose next wait gives `next`, and which notes what it is asked for. It needs no `arm`, as epoll.
 struct ScriptedPoller : Poller {
     std::vector<Event> next;
@@ -69,8 +67,6 @@ protected:
     ScriptedPoller poller;
     Driver driver;
 };
-
-}  // namespace
 
 TEST_F(AttemptPort, ADescriptorIsAddedOnceHoweverOftenItIsWaitedFor) {
     const Ends ends = pair();
