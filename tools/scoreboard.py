@@ -180,7 +180,7 @@ def main():
         print(*(suite.relative_to(options.build.resolve()) for suite in suites))
         return 0
     places, titles = read_places()
-    every_case = [case for suite in suites for case in cases_of(suite)]
+    every_case = [case for suite in suites if suite.exists() for case in cases_of(suite)]
     for case in every_case:
         case.find_in(places)
     subjects = sorted({case.subject for case in every_case if case.file in READING and case.subject})
