@@ -28,7 +28,7 @@ SKIPPED = 77
 # What is the C library on each system. The dynamic loader is named on some processors only.
 ALLOWED_LIBRARIES = re.compile(
     r"libc\.so\.6|ld-linux.*\.so\.\d+"  # Linux
-    r"|libc\.so(\.\d+)*"  # musl, FreeBSD, NetBSD, OpenBSD
+    r"|lib(c|thr|pthread)\.so(\.\d+)*"  # musl, and the BSDs, where its half for threads is a file of its own
     r"|/usr/lib/libSystem\.B\.dylib"  # macOS
     r"|(?i:kernel32|ws2_32|ntdll|msvcrt|ucrtbase|api-ms-win-crt-.*)\.dll")  # Windows
 INSTRUMENTATION = re.compile(r"__(asan|ubsan|tsan|msan|lsan|gcov|llvm_prof)\w*")
