@@ -7,6 +7,7 @@
 //      kqueue                 macOS and the BSDs, readiness, through the attempt adapter
 //      io_uring               Linux, completion
 //      poll                   any Unix, readiness, through the attempt adapter
+//      iocp                   Windows, completion
 //      simulated              a kernel in memory, readiness, through the attempt adapter
 //      simulated_completion   the same kernel in memory, speaking completion natively
 #pragma once

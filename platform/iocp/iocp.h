@@ -9,11 +9,15 @@
 #include <optional>
 
 #include "platform/completion_port.h"
+#include "platform/handle_table.h"
 #include "platform/kernel.h"
 #include "platform/memory.h"
 #include "platform/system_sockets.h"
 
 namespace pollard::iocp {
+
+/// Windows' handles are multiples of four. (What is negative stays so, and is found nowhere.)
+constexpr Handle place_of(Handle handle) { return handle >> 2; }
 
 struct IocpPort;
 struct OpenHandle;
@@ -56,6 +60,17 @@ struct OpenHandle {
     bool idle() const { return sides[0].operation == nullptr && sides[1].operation == nullptr; }
 };
 
+/// Bits of AFD's language.
+enum AfdEvents : std::uint32_t {
+    afd_receive = 0x1,
+    afd_urgent = 0x2,
+    afd_send = 0x4,
+    afd_disconnect = 0x8,
+    afd_abort = 0x10,
+    afd_accept = 0x80,
+    afd_connect_fail = 0x100,
+};
+
 constexpr int packet_batch = 64;
 
 struct IocpPort : CompletionPort {
@@ -63,9 +78,7 @@ struct IocpPort : CompletionPort {
     Handle afd = no_handle;
     /// A wake was posted and not yet seen by wait: further wakes have nothing to do.
     std::atomic<bool> wake_pending{false};
-    /// By number; Windows' handles are multiples of four.
-    OpenHandle** table = nullptr;
-    std::size_t capacity = 0;
+    HandleTable<OpenHandle*> table;  // by place_of
     BlockPool blocks;
     /// Work that came up outside of wait.
     WorkList news;
@@ -82,6 +95,10 @@ Result<void> open(CompletionPort& port, Handle number, HandleKind kind);
 extern const WorkType proceed_work;
 /// From now on, until its packet is taken, all of it belongs to the kernel.
 void hand_over(Side& side);
+
+/// As the door's iocp_wait, but with nanoseconds, and never too early: the system's clock may be.
+std::intptr_t wait_for_packets(Kernel& kernel, Handle port, OVERLAPPED_ENTRY* packets, int capacity,
+                               std::int64_t timeout_ns);
 
 // Of operations.cc.
 

@@ -67,27 +67,10 @@ IocpPort& self_of(CompletionPort& port) { return static_cast<IocpPort&>(port); }
 
 // --- the table ---
 
-std::size_t index_of(Handle handle) { return static_cast<std::size_t>(static_cast<unsigned>(handle)) / 4; }
-
 /// Null when it is not open on this port.
 OpenHandle* find(IocpPort& port, Handle handle) {
-    const std::size_t index = index_of(handle);
-    if (handle < 0 || index >= port.capacity) return nullptr;
-    OpenHandle* found = port.table[index];
-    return found != nullptr && found->number == handle ? found : nullptr;
-}
-
-bool make_room(IocpPort& port, std::size_t index) {
-    if (index < port.capacity) return true;
-    std::size_t capacity = port.capacity == 0 ? 64 : port.capacity;
-    while (capacity <= index) capacity *= 2;
-    auto** grown = static_cast<OpenHandle**>(allocate_zeroed(capacity * sizeof(OpenHandle*)));
-    if (grown == nullptr) return false;
-    if (port.capacity != 0) std::memcpy(grown, port.table, port.capacity * sizeof(OpenHandle*));
-    release(port.table);
-    port.table = grown;
-    port.capacity = capacity;
-    return true;
+    OpenHandle** place = port.table.find(place_of(handle));
+    return place != nullptr && *place != nullptr && (*place)->number == handle ? *place : nullptr;
 }
 
 }  // namespace
@@ -98,7 +81,7 @@ Result<void> open(CompletionPort& base, Handle number, HandleKind kind) {
     if (number < 0) return refuse(ErrorKind::bad_handle);
     if (find(port, number) != nullptr) return refuse(ErrorKind::busy);
     void* block = port.blocks.take(sizeof(OpenHandle));
-    if (block == nullptr || !make_room(port, index_of(number))) {
+    if (block == nullptr || !port.table.make_room(place_of(number))) {
         if (block != nullptr) port.blocks.give_back(block, sizeof(OpenHandle));
         return refuse(ErrorKind::out_of_memory);
     }
@@ -113,7 +96,7 @@ Result<void> open(CompletionPort& base, Handle number, HandleKind kind) {
     handle->number = number;
     handle->kind = kind;
     handle->skips_packets = added == 1;
-    port.table[index_of(number)] = handle;
+    port.table[place_of(number)] = handle;
     return {};
 }
 
@@ -121,7 +104,7 @@ namespace {
 
 void forget(OpenHandle& handle) {
     IocpPort& port = *handle.port;
-    port.table[index_of(handle.number)] = nullptr;
+    port.table[place_of(handle.number)] = nullptr;
     port.blocks.give_back(&handle, sizeof handle);
 }
 
@@ -314,22 +297,23 @@ void discard(CompletionPort& base, Handle number) {
     if (handle->idle()) close_now(*handle);
 }
 
-/// Packets into `packets`; the system's clock may have been too early.
-std::intptr_t take_packets(IocpPort& port, std::int64_t timeout_ns) {
-    Kernel& kernel = *port.kernel;
-    constexpr int capacity = packet_batch;
-    if (timeout_ns <= 0)
-        return kernel.iocp_wait(kernel, port.port, port.packets, capacity, round_up_to_ms(timeout_ns));
+}  // namespace
+
+std::intptr_t wait_for_packets(Kernel& kernel, Handle port, OVERLAPPED_ENTRY* packets, int capacity,
+                               std::int64_t timeout_ns) {
+    if (timeout_ns <= 0) return kernel.iocp_wait(kernel, port, packets, capacity, round_up_to_ms(timeout_ns));
     const std::int64_t began_ns = kernel.clock(kernel);
     std::int64_t left_ns = timeout_ns;
     for (;;) {
         const std::intptr_t count =
-            kernel.iocp_wait(kernel, port.port, port.packets, capacity, round_up_to_ms(left_ns));
+            kernel.iocp_wait(kernel, port, packets, capacity, round_up_to_ms(left_ns));
         if (count != 0) return count;
         left_ns = timeout_ns - (kernel.clock(kernel) - began_ns);
         if (left_ns <= 0) return 0;
     }
 }
+
+namespace {
 
 void take_packet(IocpPort& port, const OVERLAPPED_ENTRY& packet, WorkList& ready) {
     if (packet.lpCompletionKey == iocp_wake_key) {
@@ -347,7 +331,8 @@ void take_packet(IocpPort& port, const OVERLAPPED_ENTRY& packet, WorkList& ready
 Result<void> wait(CompletionPort& base, std::int64_t timeout_ns, WorkList& ready) {
     IocpPort& port = self_of(base);
     const bool has_news = !port.news.empty() || !port.buffers.served.empty();
-    const std::intptr_t count = take_packets(port, has_news ? 0 : timeout_ns);
+    const std::intptr_t count =
+        wait_for_packets(*port.kernel, port.port, port.packets, packet_batch, has_news ? 0 : timeout_ns);
     while (!port.buffers.served.empty()) {
         Operation& operation = next_served(port.buffers);
         OpenHandle& handle = *find(port, operation.handle);
@@ -362,13 +347,15 @@ Result<void> wait(CompletionPort& base, std::int64_t timeout_ns, WorkList& ready
 void wake(CompletionPort& base) {
     IocpPort& port = self_of(base);
     if (port.wake_pending.exchange(true)) return;
-    if (port.kernel->iocp_post(*port.kernel, port.port) < 0) port.wake_pending.exchange(false);
+    std::intptr_t posted;
+    do posted = port.kernel->iocp_post(*port.kernel, port.port);
+    while (posted == -EINTR);
+    if (posted < 0) port.wake_pending.exchange(false);
 }
 
 void destroy(CompletionPort& base) {
     IocpPort& port = self_of(base);
-    for (std::size_t index = 0; index < port.capacity; ++index) {
-        OpenHandle* handle = port.table[index];
+    for (OpenHandle* handle : std::span(port.table.entries, port.table.capacity)) {
         if (handle == nullptr) continue;
         POLLARD_REQUIRE(handle->idle() && handle->closing == nullptr,
                         "a port was destroyed with operations armed: cancel them and wait first");
@@ -377,7 +364,6 @@ void destroy(CompletionPort& base) {
     Kernel& kernel = *port.kernel;
     if (port.afd != no_handle) kernel.close(kernel, port.afd);
     if (port.port != no_handle) kernel.close(kernel, port.port);
-    release(port.table);
     port.~IocpPort();
     release(&port);
 }

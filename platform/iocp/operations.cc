@@ -106,16 +106,6 @@ Answer submit_connect(Side& side) {
                                                   fresh_overlapped(side)));
 }
 
-/// Bits of AFD's language.
-enum AfdEvents : std::uint32_t {
-    afd_receive = 0x1,
-    afd_send = 0x4,
-    afd_disconnect = 0x8,
-    afd_abort = 0x10,
-    afd_accept = 0x80,
-    afd_connect_fail = 0x100,
-};
-
 Answer submit_poll(Side& side) {
     IocpPort& port = *side.handle->port;
     if (port.afd == no_handle) return -EOPNOTSUPP;

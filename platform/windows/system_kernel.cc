@@ -208,9 +208,10 @@ constinit Kernel real = {
     },
     .mmap = [](Kernel&, Handle, std::size_t, int, int, std::int64_t) -> std::intptr_t { return -ENOSYS; },
     .munmap = [](Kernel&, void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
+    .kqueue = [](Kernel&) -> std::intptr_t { return -ENOSYS; },
+    .kevent = [](Kernel&, Handle, const struct kevent*, int, struct kevent*, int,
+                 const timespec*) -> std::intptr_t { return -ENOSYS; },
     // Of the handles that the door opens none is a file.
-    .kqueue = real_kqueue,
-    .kevent = real_kevent,
     .read = [](Kernel&, Handle, void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     .write = [](Kernel&, Handle, const void*, std::size_t) -> std::intptr_t { return -ENOSYS; },
     .clock = real_clock,

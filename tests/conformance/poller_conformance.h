@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "platform/epoll/epoll_poller.h"
+#include "platform/iocp/afd_poller.h"
 #include "platform/poll/poll_poller.h"
 #include "platform/simulated/simulated_poller.h"
 #include "tests/conformance/harness.h"
@@ -58,7 +59,14 @@ inline Result<Poller*> open_simulated(World& world) {
     return open_simulated_poller(*world.simulated(), world.failing);
 }
 
+#ifdef _WIN32
+inline Result<Poller*> open_afd(World& world) { return open_afd_poller(world.failing); }
+#endif
+
 inline constexpr PollerSubject poller_subjects[] = {
+#ifdef _WIN32
+    {"afd", open_afd, {}, Call::iocp_wait, Call::iocp_post},
+#endif
 #ifdef __linux__
     {"epoll", open_epoll, {}, Call::epoll_wait, Call::write, true, true, true},
 #endif
