@@ -5,7 +5,6 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "platform/result.h"
 
@@ -69,8 +68,9 @@ const Option* find_positional(std::span<const Option> options, int index) {
 
 int parse_options(int argc, char** argv, std::span<const Option> options) {
     if (argc > 0) {
-        const char* slash = std::strrchr(argv[0], '/');
-        program_name = slash != nullptr ? slash + 1 : argv[0];
+        program_name = argv[0];
+        for (const char* each = argv[0]; *each != '\0'; ++each)
+            if (*each == '/' || *each == '\\') program_name = each + 1;
     }
     int positionals = 0;
     for (int i = 1; i < argc; ++i) {

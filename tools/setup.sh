@@ -39,6 +39,9 @@ python3           python3        python3               python     python3      p
 venv              python3-venv   python3               python     python3      python
 gtest             libgtest-dev   gtest-devel           gtest      googletest   googletest
 gdb               gdb            gdb                   gdb        gdb          gdb
+mingw             g++-mingw-w64-x86-64
+wine              wine
+gtest_sources     googletest
 '
 
 # package MANAGER NEED...: the names of the packages, on one line.
@@ -71,6 +74,9 @@ describe() {
     venv) echo "Python's venv module, to install Meson with" ;;
     gtest) echo "GoogleTest, with its headers" ;;
     gdb) echo "gdb (a test runs it)" ;;
+    mingw) echo "MinGW-w64's g++, which compiles for Windows" ;;
+    wine) echo "Wine, which runs what was compiled for Windows" ;;
+    gtest_sources) echo "GoogleTest's sources" ;;
     esac
 }
 
@@ -139,6 +145,10 @@ is_configured() { [ -f "$build/build.ninja" ]; }
 # again need not wait until both have been asked once more.
 find_missing() {
     missing=
+    if [ "$1" = windows ]; then
+        find_missing_for_windows
+        return
+    fi
     have python3 || missing="$missing python3"
     find_ninja || missing="$missing ninja"
     have "${PKG_CONFIG:-pkg-config}" || missing="$missing pkg-config"
@@ -151,6 +161,17 @@ find_missing() {
         # Homebrew has no gdb that runs on today's Macs: there the test that runs it is skipped.
         have gdb || [ "$(uname -s)" = Darwin ] || missing="$missing gdb"
     fi
+}
+
+# Names of other systems' packages are not known here.
+find_missing_for_windows() {
+    have python3 || missing="$missing python3"
+    find_ninja || missing="$missing ninja"
+    find_meson || missing="$missing $(missing_meson)"
+    have x86_64-w64-mingw32-g++-posix || missing="$missing mingw"
+    have wine || missing="$missing wine"
+    [ -d /usr/src/googletest/googletest ] || missing="$missing gtest_sources"
+    [ -z "$missing" ] || have apt-get || die "for Windows it takes Debian, or by hand:$missing"
 }
 
 missing_compiler() {
@@ -264,7 +285,7 @@ install_missing() {
     if [ -n "$with_pip" ]; then install_meson_with_pip; fi
 }
 
-# set_up demo|tests: returns when everything needed is there. Only after a first round can be seen that the
+# set_up demo|tests|windows: returns when everything needed is there. Only after a first round can be seen that the
 # distribution's compiler, or its Meson, is too old; so there may be a second, but none that repeats the one before.
 set_up() {
     missing_before=
@@ -290,7 +311,8 @@ quietly() {
 configure_build() {
     is_configured && return 0
     say "$me: configuring ${build#"$root"/}"
-    quietly "$meson" setup "$build" "$root"
+    # shellcheck disable=SC2086 # words
+    quietly "$meson" setup ${setup_arguments:-} "$build" "$root"
 }
 
 # build_targets TARGET...: names of Ninja's; `all` is everything.
