@@ -1,20 +1,12 @@
 // The words of the socket interface: sockaddr_in, SOCK_NONBLOCK, pollfd, EAGAIN ...
 //
-// For the files of platform/ that speak of sockets and are the same on all systems. What a system lacks of them is added
-// by socket_words.h of its family.
+// For the files of platform/ that speak of sockets and are the same on all systems. socket_words.h of a family of systems
+// brings that family's own headers, and adds what they lack.
 #pragma once
 
 #ifdef _WIN32
 #include "platform/windows/socket_words.h"
 #else
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
-// After the system's own.
 #include "platform/posix/socket_words.h"
 #endif
 

@@ -3,10 +3,15 @@
 // A word that only asks for a favour is 0 where nobody grants it: nothing is asked, nothing is told. SOCK_NONBLOCK and
 // SOCK_CLOEXEC must be understood, though; where the kernel does not, platform/posix/flagged_calls.cc does.
 //
-// Included by platform/system_sockets.h, behind the system's own headers.
+// Included by platform/system_sockets.h.
 #pragma once
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 // Of socket(2)'s type and accept4(2)'s flags. macOS has neither: the numbers stand for nothing else there.
 #ifndef SOCK_NONBLOCK
