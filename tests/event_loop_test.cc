@@ -573,7 +573,7 @@ TEST(LoopMemory, OpeningWithoutMemoryIsAnErrorAtEveryAllocationAndLeavesNothing)
             EXPECT_EQ(after.allocations - before.allocations, after.releases - before.releases);
             continue;
         }
-        EXPECT_GE(passes, 4u);
+        EXPECT_GE(passes, 3u) << "a native port is one block, an adapted one two";
         return;
     }
     FAIL() << "opening never succeeded";
