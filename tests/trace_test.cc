@@ -383,7 +383,6 @@ Echo#1           is done: success
 Serve#3          trace_test.cc:LINE  awaits peer.recv(bytes)
   operation        recv  fd
 completed: 14 bytes
-Serve#3          resumes at trace_test.cc:LINE
 awaits peer.send_all(std::span(bytes.data(), *received))
 completed: 0 bytes, the peer sends no more
 completed: closed
