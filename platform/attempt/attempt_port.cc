@@ -1,8 +1,7 @@
 // Parking: which operation waits on which handle, and what an event means for it.
 //
-// A table indexed by handle holds, for each, the two operations that may wait on it (one a direction) and
-// what is known of its readiness. Descriptors are small numbers, so the table is an array, in chunks that
-// never move.
+// A table (platform/handle_table.h) holds for each handle the two operations that may wait on it, one a direction,
+// and what is known of its readiness.
 //
 // For each kind of operation there are two functions, made from two templates: `start_by`, which tries the call and
 // parks, and `retry_by`, which does so again when the poller has spoken.
@@ -36,11 +35,10 @@ struct Registration {
     Operation* parked[2];      // by Direction; valid while that side is occupied
     std::uint32_t generation;  // counts the owners of this number
     Side side[2];              // by Direction
-    bool
-        short_means_empty;  // a short receive proves that nothing is left: a stream, and nothing behind the data
-    bool stream : 1;        // HandleKind::stream
-    bool watched : 1;       // added to the poller
-    bool self_arming : 1;  // and that is all it takes: its poller has no `arm`
+    bool short_means_empty;    // a stream, and nothing stands behind its data
+    bool stream : 1;           // HandleKind::stream
+    bool watched : 1;          // added to the poller
+    bool self_arming : 1;      // and that is all it takes: its poller has no `arm`
 };
 static_assert(sizeof(void*) != 8 || sizeof(Registration) == 24);
 
@@ -60,15 +58,14 @@ int index_of(Direction direction) { return static_cast<int>(direction); }
 
 // --- the table ---
 
-Registration* find(AttemptPort& port, Handle handle) { return port.table.find(handle); }
+Error refuse_to_open(ErrorKind why, Handle handle) { return Error(why, Call::open).on_descriptor(handle); }
 
 Result<void> open(CompletionPort& base, Handle handle, HandleKind kind) {
     AttemptPort& port = self_of(base);
-    if (handle < 0) return Error(ErrorKind::bad_handle, Call::open).on_descriptor(handle);
-    if (!port.table.make_room(handle))
-        return Error(ErrorKind::out_of_memory, Call::open).on_descriptor(handle);
-    Registration& registration = *find(port, handle);
-    if (registration.side[0] != Side::closed) return Error(ErrorKind::busy, Call::open).on_descriptor(handle);
+    if (handle < 0) return refuse_to_open(ErrorKind::bad_handle, handle);
+    if (!port.table.make_room(handle)) return refuse_to_open(ErrorKind::out_of_memory, handle);
+    Registration& registration = port.table[handle];
+    if (registration.side[0] != Side::closed) return refuse_to_open(ErrorKind::busy, handle);
     registration = {.parked = {},
                     .generation = registration.generation + 1,
                     .side = {Side::maybe_ready, Side::maybe_ready},
@@ -81,6 +78,11 @@ Result<void> open(CompletionPort& base, Handle handle, HandleKind kind) {
 
 // --- completion ---
 
+void make_due(Operation& operation, WorkList& ready) {
+    operation.state = OperationState::due;
+    ready.push_back(operation);
+}
+
 void deliver(Work* work);
 void finish_close(Work* work);
 constexpr WorkType deliver_work = {deliver, "an answered operation"};
@@ -90,20 +92,18 @@ constexpr WorkType close_work = {finish_close, "a handle to close"};
     current_observer->operation_completed(*current_observer, operation);
 }
 
-/// The answer is there and the owner is told now: this is the operation's turn in the ready queue.
-void complete(Operation& operation) {
-    operation.state = OperationState::answered;
-    if (current_observer != nullptr) [[unlikely]]
-        tell_completed(operation);
-    operation.completed(&operation);
-}
-
 /// The answer was there at once: whoever called start learns it from the return value, which is true.
 bool answer_inline(Operation& operation) {
     operation.state = OperationState::answered;
     if (current_observer != nullptr) [[unlikely]]
         tell_completed(operation);
     return true;
+}
+
+/// The answer is there and the owner is told now: this is the operation's turn in the ready queue.
+void complete(Operation& operation) {
+    answer_inline(operation);
+    operation.completed(&operation);
 }
 
 [[gnu::cold, gnu::noinline]] bool refuse(Operation& operation, int code) {
@@ -234,8 +234,7 @@ void wake_side(Registration& registration, Direction direction, WorkList& ready)
     if (side == Side::occupied) {
         Operation& operation = *registration.parked[index_of(direction)];
         if (operation.linked()) return;  // due already
-        operation.state = OperationState::due;
-        ready.push_back(operation);
+        make_due(operation, ready);
     } else if (side == Side::blocks) {
         side = Side::maybe_ready;
     }
@@ -255,20 +254,12 @@ void handle_event(AttemptPort& port, const Event& event, WorkList& ready) {
     if (any(event.what, writable | hang_up | error)) wake_side(registration, Direction::write, ready);
 }
 
-/// A lease has ended: the receives that waited for a buffer may try again.
-void serve_buffer_waiters(AttemptPort& port, WorkList& ready) {
-    while (!port.buffers.served.empty()) {
-        Operation& operation = next_served(port.buffers);
-        operation.state = OperationState::due;
-        ready.push_back(operation);
-    }
-}
-
 Result<void> wait(CompletionPort& base, std::int64_t timeout_ns, WorkList& ready) {
     AttemptPort& port = self_of(base);
     const bool has_news = !port.news.empty() || !port.buffers.served.empty();
     const Result<std::size_t> count = port.poller->wait(port.events, has_news ? 0 : timeout_ns);
-    if (!port.buffers.served.empty()) serve_buffer_waiters(port, ready);
+    // A lease has ended: receives that waited for a buffer may try again.
+    while (!port.buffers.served.empty()) make_due(next_served(port.buffers), ready);
     ready.splice_back(port.news);
     if (!count) return count.error();
     for (std::size_t i = 0; i < *count; ++i) handle_event(port, port.events[i], ready);
@@ -286,9 +277,8 @@ void answer_parked(AttemptPort& port, Operation& operation, std::intptr_t answer
     else
         operation.unlink();
     operation.answer = answer;
-    operation.state = OperationState::due;
     operation.type = &deliver_work;
-    port.news.push_back(operation);
+    make_due(operation, port.news);
 }
 
 bool is_parked(const Registration& registration, const Operation& operation) {
@@ -299,7 +289,7 @@ bool is_parked(const Registration& registration, const Operation& operation) {
 /// The turn of an answered operation: its side is free for the next one, unless the handle has gone meanwhile.
 void deliver(Work* work) {
     auto& operation = *static_cast<Operation*>(work);
-    Registration& registration = *find(self_of(*operation.port), operation.handle);
+    Registration& registration = self_of(*operation.port).table[operation.handle];
     if (is_parked(registration, operation))
         registration.side[index_of(operation.direction)] = Side::maybe_ready;
     complete(operation);
@@ -308,10 +298,9 @@ void deliver(Work* work) {
 void cancel(CompletionPort& base, Operation& operation) {
     AttemptPort& port = self_of(base);
     operation.cancel_requested = true;
-    Registration* registration = find(port, operation.handle);
-    if (registration == nullptr || operation.kind == OperationKind::close) return;
-    if (!is_parked(*registration, operation)) return;
-    answer_parked(port, operation, -ECANCELED);
+    Registration* registration = port.table.find(operation.handle);
+    if (registration != nullptr && is_parked(*registration, operation))
+        answer_parked(port, operation, -ECANCELED);
 }
 
 /// Nothing may start any more, and what is armed ends. True: something was.
@@ -327,8 +316,7 @@ bool shut(AttemptPort& port, Registration& registration) {
     return any;
 }
 
-/// The poller forgets the handle before it is closed: a duplicate elsewhere could keep the registration
-/// alive.
+/// The poller forgets the handle first: a duplicate elsewhere could keep the registration alive.
 std::intptr_t forget_and_close(AttemptPort& port, Registration& registration, Handle handle) {
     Result<void> removed;
     if (registration.watched) removed = port.poller->remove({handle, registration.generation});
@@ -340,29 +328,28 @@ std::intptr_t forget_and_close(AttemptPort& port, Registration& registration, Ha
 
 bool start_close(CompletionPort& base, Operation& operation) {
     AttemptPort& port = self_of(base);
-    Registration* registration = find(port, operation.handle);
+    Registration* registration = port.table.find(operation.handle);
     if (registration == nullptr || registration->side[0] == Side::closed) return refuse(operation, EBADF);
     if (!shut(port, *registration)) {
         operation.answer = forget_and_close(port, *registration, operation.handle);
         return answer_inline(operation);
     }
     // Behind the cancelled ones in the queue: when its turn comes, each of them has been told.
-    operation.state = OperationState::due;
     operation.type = &close_work;
-    port.news.push_back(operation);
+    make_due(operation, port.news);
     return false;
 }
 
 void finish_close(Work* work) {
     auto& operation = *static_cast<Operation*>(work);
     AttemptPort& port = self_of(*operation.port);
-    operation.answer = forget_and_close(port, *find(port, operation.handle), operation.handle);
+    operation.answer = forget_and_close(port, port.table[operation.handle], operation.handle);
     complete(operation);
 }
 
 void discard(CompletionPort& base, Handle handle) {
     AttemptPort& port = self_of(base);
-    Registration* registration = find(port, handle);
+    Registration* registration = port.table.find(handle);
     if (registration == nullptr || registration->side[0] == Side::closed) return;
     shut(port, *registration);
     const std::intptr_t closed = forget_and_close(port, *registration, handle);

@@ -116,8 +116,13 @@ inline Outcome finish_connect(Kernel& kernel, Operation& operation) {
     Address peer;
     peer.length = sizeof peer.bytes;
     answer = kernel.getpeername(kernel, operation.handle, peer.raw(), &peer.length);
-    if (answer == -ENOTCONN) return would_block;
-    return answer_with(operation, answer < 0 ? answer : 0);
+    if (answer != -ENOTCONN) return answer_with(operation, answer < 0 ? answer : 0);
+    // Not yet, or it has failed and a receive that waited too has taken the error: only the hang-up tells.
+    pollfd entry = poll_entry(operation.handle, POLLOUT);
+    do answer = kernel.poll(kernel, &entry, 1, 0);
+    while (try_again(answer));
+    if (answer >= 0 && (entry.revents & (POLLERR | POLLHUP)) == 0) return would_block;
+    return answer_with(operation, answer < 0 ? answer : -ENOTCONN);
 }
 
 /// `size` says whether the connection has been begun.

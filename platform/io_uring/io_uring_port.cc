@@ -17,7 +17,8 @@
 // A stream (multishot) goes on by itself: a server asks once and gets each message or connection with one answer.
 // What comes while nobody waits is kept, in order, and is the result of the next operation. After the second such
 // answer the stream is stopped, and begun again when somebody waits: a peer that sends what nobody reads fills two
-// buffers, and then its own. Whoever asks for something else in between (a receive into a buffer of his own, readable)
+// buffers, and then its own. (One burst between two turns may bring more: the kernel goes on until we stop it.)
+// Whoever asks for something else in between (a receive into a buffer of his own, readable)
 // stops the stream first and gets what was kept.
 //
 // A cancellation is a request of its own that can lose; whatever the cancelled one answers is the truth. Closing
@@ -197,7 +198,7 @@ void close_if_over(Port& port, Entry& entry, Handle handle) {
     if (entry.closing != nullptr &&
         (entry.operation[reading] != nullptr || entry.operation[writing] != nullptr))
         return;
-    drop_kept(port, entry);
+    drop_kept(port, entry, handle);
     entry.is_open = false;
     Operation* closing = std::exchange(entry.closing, nullptr);
     const std::intptr_t closed = port.kernel->close(*port.kernel, handle);
@@ -559,8 +560,10 @@ bool drain(Port& port) {
         if (!is_no_failure(port.ring.enter(-1))) return false;
         take_answers(port);
     }
-    for (std::size_t index = 0; index < port.table.capacity; ++index)
-        if (Entry& entry = port.table[static_cast<Handle>(index)]; entry.is_open) drop_kept(port, entry);
+    for (std::size_t index = 0; index < port.table.capacity; ++index) {
+        const auto handle = static_cast<Handle>(index);
+        if (Entry& entry = port.table[handle]; entry.is_open) drop_kept(port, entry, handle);
+    }
     return advance_all(port);
 }
 

@@ -10,6 +10,8 @@
 // These functions are inline because io_uring_port.cc, on the hottest way, is made of them.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstring>
 #include <utility>
 
@@ -20,7 +22,8 @@ namespace pollard::io_uring {
 
 /// Whether a stream can serve this kind here. (A datagram of no bytes would end one, as the end of a connection does.)
 inline bool comes_by_stream(const Port& port, const Entry& entry, OperationKind kind) {
-    if (entry.has_kept() && entry.listens != (kind == OperationKind::accept)) return false;
+    const bool has_begun = entry.has_kept() || entry.request[reading] == Request::stream;
+    if (has_begun && entry.listens != (kind == OperationKind::accept)) return false;
     if (kind == OperationKind::accept) return port.ring.features().streams;
     return kind == OperationKind::recv_borrowed && entry.is_stream && port.ready_buffers.usable();
 }
@@ -95,7 +98,15 @@ inline bool take_kept(Port& port, Entry& entry, Operation& operation) {
     return true;
 }
 
-inline void drop_kept(Port& port, Entry& entry) {
+/// Closing shall reset the peer, as it does where the kernel itself still holds what nobody has read.
+inline void reset_at_close(Port& port, Handle handle) {
+    const linger at_once = {.l_onoff = 1, .l_linger = 0};
+    port.kernel->setsockopt(*port.kernel, handle, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+/// The handle itself is closed next.
+inline void drop_kept(Port& port, Entry& entry, Handle handle) {
+    if (entry.has_kept() && !entry.listens) reset_at_close(port, handle);
     while (entry.has_kept()) {
         const std::uint32_t kept = take_first_kept(port, entry);
         if (!entry.listens) {
@@ -103,6 +114,7 @@ inline void drop_kept(Port& port, Entry& entry) {
             continue;
         }
         port.table[static_cast<Handle>(kept)].is_open = false;
+        reset_at_close(port, static_cast<Handle>(kept));
         port.kernel->close(*port.kernel, static_cast<Handle>(kept));
     }
 }

@@ -30,9 +30,8 @@ constexpr Setup setups[] = {
     // 6.1
     {polite | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED,
      {.streams = true}},
-    // 5.19
+    // 5.19. (Older ones answer an accept on a non-blocking listener at once, with EAGAIN.)
     {polite, {}},
-    {0, {}},
 };
 constexpr unsigned needed = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
 
@@ -70,14 +69,14 @@ const char* why_unavailable(Kernel& kernel) {
     if (result >= 0) kernel.close(kernel, static_cast<Handle>(result));
     switch (result) {
         case -ENOSYS:
-            return "this kernel has no io_uring, or a seccomp filter hides it (Linux 5.11 is needed)";
+            return "this kernel has no io_uring, or a seccomp filter hides it (Linux 5.19 is needed)";
         case -EPERM:
         case -EACCES:
             return "io_uring is switched off here: by /proc/sys/kernel/io_uring_disabled, or by a seccomp "
                    "filter";
         case -EINVAL:
         case -EOPNOTSUPP:
-            return "the io_uring of this kernel is too old: Linux 5.11 is needed";
+            return "the io_uring of this kernel is too old: Linux 5.19 is needed";
         default:
             return nullptr;  // it is there; whatever else is wrong is told by who opens it
     }

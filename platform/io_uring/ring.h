@@ -58,7 +58,7 @@ inline void* as_address(std::intptr_t answer) {
     return reinterpret_cast<void*>(answer);  // NOLINT(performance-no-int-to-ptr): it was a pointer before
 }
 
-/// What the kernel can do beyond the least that is needed (Linux 5.11).
+/// What the kernel can do beyond the least that is needed (Linux 5.19).
 struct Features {
     bool streams =
         false;  // 6.1: one request, an answer for each message or connection, when we come to fetch it

@@ -49,6 +49,7 @@ namespace {
 struct Registration {
     unsigned entry;  // its place in the list; 0, the wake's: it is not registered
     std::uint32_t generation;
+    short reading;  // the bits that a reader waits for
 };
 
 struct PollPoller : Poller {
@@ -136,7 +137,7 @@ Result<void> add(Poller& base, Token token) {
         return error_on(Call::open, -ENOMEM, token.handle);
     Registration& registration = poller.by_handle[token.handle];
     if (registration.entry != 0) return error_on(Call::open, -EEXIST, token.handle);
-    registration = {.entry = poller.count, .generation = token.generation};
+    registration = {.entry = poller.count, .generation = token.generation, .reading = reading};
     poller.list[poller.count++] = {.fd = ~token.handle, .events = 0, .revents = 0};
     return {};
 }
@@ -144,7 +145,9 @@ Result<void> add(Poller& base, Token token) {
 Result<void> arm(Poller& base, Token token, Direction direction) {
     pollfd* entry = find(self_of(base), token);
     if (entry == nullptr) return error_on(Call::start, -ENOENT, token.handle);
-    set_interest(*entry, entry->events | (direction == Direction::read ? reading : writing));
+    const short wanted =
+        direction == Direction::read ? self_of(base).by_handle[token.handle].reading : writing;
+    set_interest(*entry, entry->events | wanted);
     return {};
 }
 
@@ -163,8 +166,11 @@ Result<void> remove(Poller& base, Token token) {
 /// Takes the news of one entry, and disarms what it tells of.
 Event take_event(PollPoller& poller, pollfd& entry) {
     using enum EventBits;
-    const Token token = {entry.fd, poller.by_handle[entry.fd].generation};
+    Registration& registration = poller.by_handle[entry.fd];
+    const Token token = {entry.fd, registration.generation};
     const EventBits what = translate(entry.revents);
+    // The urgent mark stands until it is read. Told alone, it is not asked for again before other data comes.
+    registration.reading = what == urgent ? reading & ~POLLPRI : reading;
     int interest = entry.events;
     if (any(what, readable | urgent | hang_up | error)) interest &= ~reading;
     if (any(what, writable | hang_up | error)) interest &= ~writing;

@@ -150,6 +150,23 @@ TEST_P(PortClose, ClosingWithUnreadBytesResetsThePeer) {
     }
 }
 
+// Also where the kernel has received them ahead, for an operation that never came.
+TEST_P(PortClose, ClosingWithUnreadBytesBehindAReceiveResetsThePeerToo) {
+    const Ends ends = pair();
+    Borrowing borrowing(driver, ends.ours);
+    borrowing.start();
+    world.send(ends.peer, "read");
+    ASSERT_TRUE(borrowing.finish());
+    EXPECT_TRUE(borrowing.result());
+    world.send(ends.peer, "never read");
+    driver.settle();
+    close(ends.ours);
+    ASSERT_TRUE(world.await(ends.peer, POLLIN));
+    if (world.simulated() != nullptr || test_system::sockets_remember_resets) {
+        EXPECT_EQ(world.pending_error(ends.peer), ECONNRESET);
+    }
+}
+
 TEST_P(PortClose, ACompletionMayCloseItsOwnHandle) {
     const Ends ends = pair();
     Receiving receiving(driver, ends.ours);

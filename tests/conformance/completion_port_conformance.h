@@ -84,7 +84,6 @@ inline constexpr PortSubject port_subjects[] = {
     {"epoll", "epoll", {}, true, true, true, Call::epoll_ctl, Call::epoll_wait},
     {"io_uring", "io_uring", {}, false, true, true},
     {"io_uring_of_5_19", "io_uring", {}, false, true, true, Call::none, Call::none, 1},
-    {"io_uring_of_5_11", "io_uring", {}, false, true, true, Call::none, Call::none, 2},
 #endif
 #ifndef _WIN32
     {"poll", "poll", {}, true, true, true, Call::poll, Call::poll},

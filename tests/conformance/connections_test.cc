@@ -222,6 +222,21 @@ TEST_P(PortConnections, WhereNobodyListensItIsRefusedAndTheErrorNamesTheAddress)
     EXPECT_EQ(error.address.port, nobody.port());
 }
 
+// Whichever of the two asks the kernel first takes the error away from the other.
+TEST_P(PortConnections, ARefusalEndsTheConnectAndAlsoTheReceiveThatWaits) {
+    const Handle listening = world.listener();
+    const Address nobody = world.address_of(listening);
+    world.close(listening);
+    const Handle client = socket();
+    Connecting connecting(driver, client, nobody);
+    connecting.start();
+    Receiving receiving(driver, client);
+    receiving.start();
+    ASSERT_TRUE(all_done(driver, connecting, receiving));
+    EXPECT_FALSE(connecting.result());
+    EXPECT_EQ(receiving.result().value_or(0), 0u) << "an error, or an end";
+}
+
 TEST_P(PortConnections, ARefusedSocketCanBeClosed) {
     const Handle listening = world.listener();
     const Address nobody = world.address_of(listening);

@@ -179,6 +179,9 @@ TEST_P(IoUring, AnOperationOfTheWrongKindMeetsTheKernelsOpinionAndNotWhatWasKept
     ASSERT_TRUE(accepting.finish());
     EXPECT_EQ(kind_of(accepting.result()), ErrorKind::invalid_argument);
     EXPECT_EQ(borrow(ends.ours), "kept");
+    Accepting when_nothing_is_kept(driver, ends.ours);
+    ASSERT_TRUE(when_nothing_is_kept.finish());
+    EXPECT_EQ(kind_of(when_nothing_is_kept.result()), ErrorKind::invalid_argument);
 
     const Handle listening = listener();
     const Address address = world.address_of(listening);

@@ -1,6 +1,7 @@
 // The poller of poll(2) alone: its list, and what level-triggered means for it.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -52,6 +53,20 @@ TEST_P(PollList, AHangUpThatNobodyWaitsForDoesNotEndTheWait) {
     arm(token, Direction::write);
     EXPECT_EQ(wait(0), 1u);
     EXPECT_TRUE(was_told(token, hang_up | error));
+}
+
+// Out-of-band data stays until it is read, and an ordinary receive does not read it.
+TEST_P(PollList, TheUrgentMarkAloneDoesNotEndEachWaitAnew) {
+    const Ends ends = world.pair();
+    const Token token = add(ends.ours);
+    arm(token, Direction::read);
+    ASSERT_EQ(world.kernel().send(world.kernel(), ends.peer, "!", 1, MSG_OOB), 1);
+    ASSERT_TRUE(told(token, urgent));
+    forget();
+    arm(token, Direction::read);
+    EXPECT_EQ(wait(0), 0u);
+    world.send(ends.peer, "x");
+    ASSERT_TRUE(told(token, readable));
 }
 
 TEST_P(PollList, ANumberThatSomebodyElseHasClosedIsToldOnceAsAnErrorAndCanBeRemoved) {
