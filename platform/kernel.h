@@ -34,8 +34,8 @@ struct epoll_event;
 struct io_uring_params;
 struct kevent;
 struct timespec;
-struct _OVERLAPPED;
-struct _OVERLAPPED_ENTRY;
+struct _OVERLAPPED;        // NOLINT(bugprone-reserved-identifier): Windows' own name
+struct _OVERLAPPED_ENTRY;  // NOLINT(bugprone-reserved-identifier)
 
 namespace pollard {
 

@@ -78,6 +78,7 @@ const char* describe(ErrorKind kind) {
     return "unknown error";
 }
 
+// NOLINTNEXTLINE(readability-function-size): one case a call.
 const char* describe(Call call) {
     switch (call) {
         case Call::none:

@@ -137,6 +137,7 @@ void add_wait(Text& text, const KernelCall& call) {
         text.add("%lld ns", static_cast<long long>(timeout_ns));
 }
 
+// NOLINTNEXTLINE(readability-function-size): one case a call.
 void add_arguments(Text& text, const KernelCall& call) {
     const auto argument = [&call](int i) { return static_cast<long long>(call.argument[i]); };
     if (call.handle != no_handle) text.add("%lld", static_cast<long long>(call.handle));
@@ -145,8 +146,6 @@ void add_arguments(Text& text, const KernelCall& call) {
             return add_socket(text, call);
         case Call::bind:
         case Call::connect:
-            text.add(", %s", describe_address(call.bytes, static_cast<std::size_t>(argument(0))).c_str());
-            return;
         case Call::connect_ex:
             text.add(", %s", describe_address(call.bytes, static_cast<std::size_t>(argument(0))).c_str());
             return;
