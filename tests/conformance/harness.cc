@@ -217,6 +217,8 @@ std::size_t World::fill(Handle handle) {
     for (;;) {
         const std::intptr_t sent = uninterrupted(
             [&] { return kernel().send(kernel(), handle, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
+        // A real kernel moves what is queued on to the peer by and by, and has room again: filled is what stays full.
+        if (sent == -EAGAIN && !simulated_ && await(handle, POLLOUT, 120 * millisecond_ns)) continue;
         if (sent == -EAGAIN) return filled;
         EXPECT_GT(sent, 0);
         if (sent <= 0) return filled;
