@@ -15,8 +15,8 @@
 // particular no `errno`. Every function may be called from the thread that owns the loop only, except
 // `write` and `kevent`, by which other threads and signal handlers wake it.
 //
-// The calls of one kernel that another lacks (epoll's, kqueue's, io_uring's) are here too: a kernel without them answers
-// -ENOSYS.
+// The calls of one kernel that another lacks (epoll's, kqueue's, io_uring's) are here too. A kernel without them leaves
+// them out of its table; then they answer -ENOSYS.
 //
 // Read next: platform/poller.h, platform/completion_port.h: the two contracts that stand on this table.
 #pragma once
@@ -40,28 +40,13 @@ struct _OVERLAPPED_ENTRY;  // NOLINT(bugprone-reserved-identifier)
 namespace pollard {
 
 struct Kernel;
+struct AfdPoll;
 
-#ifdef _WIN32
-/// A question to AFD, Windows' driver for sockets, and its answer: which of `events` are there.
-struct AfdPoll {
-    std::int64_t timeout;
-    std::uint32_t count;
-    std::uint32_t exclusive;
-    std::uintptr_t socket;
-    std::uint32_t events;
-    std::int32_t status;
-};
-
-/// What a packet says of its kind.
-inline constexpr std::uintptr_t iocp_wake_key = 0;
-inline constexpr std::uintptr_t iocp_operation_key = 1;
-
-/// What a kernel answers to the calls of another.
+/// What a kernel answers to the calls of another: a door leaves those out of its table.
 template <class... Arguments>
 std::intptr_t no_such_call(Kernel&, Arguments...) {
     return -ENOSYS;
 }
-#endif
 
 /// Each function is the system call of that name; its manual page holds. Flags and structures are the
 /// system's.
@@ -81,28 +66,31 @@ struct Kernel {
     std::intptr_t (*getpeername)(Kernel&, Handle, sockaddr*, unsigned* length);
     std::intptr_t (*close)(Kernel&, Handle);
     std::intptr_t (*poll)(Kernel&, pollfd*, unsigned count, int timeout_ms);
-    std::intptr_t (*epoll_create)(Kernel&, int flags);
-    std::intptr_t (*epoll_ctl)(Kernel&, Handle set, int change, Handle, epoll_event*);
-    std::intptr_t (*epoll_wait)(Kernel&, Handle set, epoll_event*, int capacity, int timeout_ms);
-    std::intptr_t (*eventfd)(Kernel&, unsigned initial, int flags);
+    std::intptr_t (*epoll_create)(Kernel&, int flags) = no_such_call;
+    std::intptr_t (*epoll_ctl)(Kernel&, Handle set, int change, Handle, epoll_event*) = no_such_call;
+    std::intptr_t (*epoll_wait)(Kernel&, Handle set, epoll_event*, int capacity,
+                                int timeout_ms) = no_such_call;
+    std::intptr_t (*eventfd)(Kernel&, unsigned initial, int flags) = no_such_call;
     /// pipe2(2): `flags` are O_NONBLOCK and O_CLOEXEC; ends[0] is read from, ends[1] is written to.
-    std::intptr_t (*pipe)(Kernel&, Handle ends[2], int flags);
-    std::intptr_t (*io_uring_setup)(Kernel&, unsigned entries, io_uring_params*);
+    std::intptr_t (*pipe)(Kernel&, Handle ends[2], int flags) = no_such_call;
+    std::intptr_t (*io_uring_setup)(Kernel&, unsigned entries, io_uring_params*) = no_such_call;
     /// `argument` is an io_uring_getevents_arg where `flags` say EXT_ARG.
     std::intptr_t (*io_uring_enter)(Kernel&, Handle ring, unsigned to_submit, unsigned min_complete,
-                                    unsigned flags, const void* argument, std::size_t argument_size);
+                                    unsigned flags, const void* argument,
+                                    std::size_t argument_size) = no_such_call;
     std::intptr_t (*io_uring_register)(Kernel&, Handle ring, unsigned what, const void* argument,
-                                       unsigned count);
+                                       unsigned count) = no_such_call;
     /// At an address of the kernel's choice, which is the answer. no_handle: memory that belongs to no file.
-    std::intptr_t (*mmap)(Kernel&, Handle, std::size_t size, int protection, int flags, std::int64_t offset);
-    std::intptr_t (*munmap)(Kernel&, void* address, std::size_t size);
+    std::intptr_t (*mmap)(Kernel&, Handle, std::size_t size, int protection, int flags,
+                          std::int64_t offset) = no_such_call;
+    std::intptr_t (*munmap)(Kernel&, void* address, std::size_t size) = no_such_call;
     /// The queue is not inherited by another program (FD_CLOEXEC).
-    std::intptr_t (*kqueue)(Kernel&);
+    std::intptr_t (*kqueue)(Kernel&) = no_such_call;
     /// Without a time-out (null): waits for ever, if there is room for events and no change gives an answer.
     std::intptr_t (*kevent)(Kernel&, Handle queue, const struct kevent* changes, int change_count,
-                            struct kevent* events, int capacity, const timespec* timeout);
-    std::intptr_t (*read)(Kernel&, Handle, void* bytes, std::size_t size);
-    std::intptr_t (*write)(Kernel&, Handle, const void* bytes, std::size_t size);
+                            struct kevent* events, int capacity, const timespec* timeout) = no_such_call;
+    std::intptr_t (*read)(Kernel&, Handle, void* bytes, std::size_t size) = no_such_call;
+    std::intptr_t (*write)(Kernel&, Handle, const void* bytes, std::size_t size) = no_such_call;
     /// Nanoseconds on a clock that never goes back; the zero is arbitrary.
     std::int64_t (*clock)(Kernel&);
 #ifdef _WIN32

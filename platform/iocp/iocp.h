@@ -13,6 +13,7 @@
 #include "platform/kernel.h"
 #include "platform/memory.h"
 #include "platform/system_sockets.h"
+#include "platform/windows/overlapped_calls.h"
 
 namespace pollard::iocp {
 

@@ -12,7 +12,23 @@
 #include "platform/handle.h"
 #include "platform/kernel.h"
 
-namespace pollard::windows {
+namespace pollard {
+
+/// A question to AFD, Windows' driver for sockets, and its answer: which of `events` are there.
+struct AfdPoll {
+    std::int64_t timeout;
+    std::uint32_t count;
+    std::uint32_t exclusive;
+    std::uintptr_t socket;
+    std::uint32_t events;
+    std::int32_t status;
+};
+
+/// What a packet says of its kind.
+inline constexpr std::uintptr_t iocp_wake_key = 0;
+inline constexpr std::uintptr_t iocp_operation_key = 1;
+
+namespace windows {
 
 std::intptr_t iocp_create(Kernel&);
 std::intptr_t iocp_add(Kernel&, Handle port, Handle handle);
@@ -31,4 +47,5 @@ std::intptr_t afd_poll(Kernel&, Handle afd, Handle handle, AfdPoll* poll, _OVERL
 /// AcceptEx writes two addresses into its buffer, and wants 16 bytes more than each can be long.
 inline constexpr unsigned accept_name_size = 128 + 16;
 
-}  // namespace pollard::windows
+}  // namespace windows
+}  // namespace pollard
