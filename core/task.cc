@@ -36,6 +36,8 @@ void Scheduler::report(const ErrorReport& report) {
 
 TaskState* Scheduler::running_task() { return running == nullptr ? nullptr : task_of(*running); }
 
+Error cancelled_error(std::string_view what) { return Error(ErrorKind::cancelled, Call::await).on(what); }
+
 Text name_of(TaskState& task) { return Text().add("%s#%u", task.root().frame_type().name, task.id); }
 
 void register_task(TaskState& task) {
@@ -102,6 +104,11 @@ bool TaskState::cancel() {
         scheduler().be_careful_from_now_on();
     }
     return true;
+}
+
+std::uint32_t TaskState::uncancel() {
+    if (cancel_requests != 0 && --cancel_requests == 0) clear_pending_cancel();
+    return cancel_requests;
 }
 
 void TaskState::clear_pending_cancel() {

@@ -25,6 +25,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 #include "core/awaitable.h"
@@ -72,6 +73,9 @@ struct TaskState {
     /// Asks the task to end. True: asked; it will end some turns later, or not at all if it handles the
     /// request. False: it is done already.
     bool cancel();
+    /// Takes one request back (not below none), for who made it: a timeout, a group. With the last, a request that no
+    /// await has delivered yet is withdrawn. Returns how many are left.
+    std::uint32_t uncancel();
     void clear_pending_cancel();
     void hold() {
         ++references;
@@ -85,6 +89,9 @@ static_assert(sizeof(void*) != 8 || sizeof(TaskState) == 56);
 void task_finished(TaskState& task);
 /// A frame has suspended while some task has a cancellation pending: delivers it if it is this frame's.
 void deliver_pending_cancel(Frame& frame);
+
+/// What an await answers when it was cancelled: `what` names what was waited for ("sleep").
+Error cancelled_error(std::string_view what);
 
 /// How a task is called in narration and reports: "Serve#2".
 Text name_of(TaskState& task);
@@ -117,6 +124,7 @@ public:
     bool cancelled() const { return done() && state_->root().flags.cancelled; }
     bool cancel() const { return state_->cancel(); }
     std::uint32_t cancel_requests() const { return state_->cancel_requests; }
+    std::uint32_t uncancel() const { return state_->uncancel(); }
 
     /// What it ended with; Error{invalid_state} while it runs. May be asked any number of times.
     Result<T> result() const {

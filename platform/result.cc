@@ -70,6 +70,16 @@ const char* describe(ErrorKind kind) {
             return "not supported";
         case ErrorKind::not_found:
             return "not found";
+        case ErrorKind::queue_empty:
+            return "the queue is empty";
+        case ErrorKind::queue_full:
+            return "the queue is full";
+        case ErrorKind::queue_shut_down:
+            return "the queue was shut down";
+        case ErrorKind::barrier_broken:
+            return "the barrier is broken";
+        case ErrorKind::group:
+            return "some tasks of the group failed";
         case ErrorKind::deadlock:
             return "nothing can ever happen any more";
         case ErrorKind::other:
@@ -181,6 +191,30 @@ const char* describe(Call call) {
             return "run";
         case Call::create_task:
             return "create_task";
+        case Call::cancel:
+            return "cancel";
+        case Call::set_result:
+            return "set_result";
+        case Call::sleep:
+            return "sleep";
+        case Call::gather:
+            return "gather";
+        case Call::reschedule:
+            return "reschedule";
+        case Call::acquire:
+            return "acquire";
+        case Call::release:
+            return "release";
+        case Call::notify:
+            return "notify";
+        case Call::put:
+            return "put";
+        case Call::get:
+            return "get";
+        case Call::task_done:
+            return "task_done";
+        case Call::throw_in:
+            return "throw";
     }
     return "?";
 }

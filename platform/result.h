@@ -59,6 +59,12 @@ enum class ErrorKind : std::uint8_t {
     permission_denied,
     not_supported,
     not_found,
+    // queues, barriers, groups of tasks
+    queue_empty,
+    queue_full,
+    queue_shut_down,
+    barrier_broken,
+    group,  // several tasks failed; the group has the list
     // nothing can ever happen any more, and somebody still waits
     deadlock,
     other,
@@ -119,8 +125,21 @@ enum class Call : std::uint8_t {
     next,
     run,
     create_task,
+    cancel,
+    set_result,
+    sleep,
+    gather,
+    reschedule,
+    acquire,
+    release,
+    notify,
+    put,
+    get,
+    task_done,
+    throw_in,
+    last = throw_in,
 };
-inline constexpr std::size_t call_count = static_cast<std::size_t>(Call::create_task) + 1;
+inline constexpr std::size_t call_count = static_cast<std::size_t>(Call::last) + 1;
 
 /// What went wrong and in which call. Kind `none`: nothing did.
 struct ErrorHead {
