@@ -42,11 +42,25 @@ enum class HandleKind : std::uint8_t {
     other,   // datagrams, terminals, seqpackets, anything not known: only would-block means empty
 };
 
+/// Starts an operation of one kind.
+using StartOperation = bool (*)(CompletionPort&, Operation&);
+
+/// One function for each OperationKind.
+struct StartTable {
+    StartOperation of[operation_kinds];
+};
+/// For a port that starts all kinds alike but `close`, which is no question to the kernel but waits for answers.
+consteval StartTable start_table(StartOperation any, StartOperation close) {
+    StartTable table;
+    for (StartOperation& start : table.of) start = any;
+    table.of[static_cast<std::size_t>(OperationKind::close)] = close;
+    return table;
+}
+
 struct CompletionPortType {
     const char* name;
     Result<void> (*open)(CompletionPort&, Handle, HandleKind);
-    /// One function for each OperationKind.
-    bool (*start[operation_kinds])(CompletionPort&, Operation&);
+    StartTable start;
     void (*cancel)(CompletionPort&, Operation&);
     Result<void> (*wait)(CompletionPort&, std::int64_t timeout_ns, WorkList& ready);
     void (*wake)(CompletionPort&);
@@ -66,7 +80,7 @@ struct CompletionPort {
         operation.port = this;
         if (current_observer != nullptr) [[unlikely]]
             current_observer->operation_started(*current_observer, operation);
-        return type->start[static_cast<std::size_t>(operation.kind)](*this, operation);
+        return type->start.of[static_cast<std::size_t>(operation.kind)](*this, operation);
     }
     /// Harmless when the operation is not armed (any more).
     void cancel(Operation& operation) { type->cancel(*this, operation); }

@@ -20,8 +20,7 @@
 #include "platform/result.h"
 
 /// How a thread-local pointer of Pollard's is found: by one instruction in an executable. Code for a shared
-/// library
-/// (-fPIC) must ask for its place first.
+/// library (-fPIC) must ask for its place first.
 #if defined(__PIC__) && !defined(__PIE__)
 #define POLLARD_THREAD_LOCAL [[gnu::tls_model("initial-exec")]]
 #elif defined(__GNUC__) && !defined(_WIN32)

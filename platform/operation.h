@@ -76,8 +76,7 @@ struct Operation : Work {
         const Address* peer;  // connect: the address
     };
     union {
-        std::size_t
-            size;  // before the answer: bytes asked for, or still to send; connect: whether it has begun
+        std::size_t size;      // before the answer: bytes asked for, or still to send; connect: has it begun
         std::intptr_t answer;  // after it: what the door returned (>= 0, or minus an errno)
     };
 

@@ -50,8 +50,7 @@ enum class EventBits : std::uint32_t {
     urgent = 0x02,  // out-of-band data is there (TCP's urgent mark)
     writable = 0x04,
     error = 0x08,
-    hang_up =
-        0x10,  // the peer has closed its sending side, or both: behind the data comes the end or an error
+    hang_up = 0x10,  // the peer has closed its side, or both: behind the data comes the end, or an error
 };
 constexpr EventBits operator|(EventBits a, EventBits b) {
     return static_cast<EventBits>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));

@@ -2,8 +2,9 @@
 //
 //      CO_AWAIT(connection, connect(address));        Result<Socket>
 //      CO_AWAIT(received, peer.recv(bytes));          Result<std::size_t>, 0 = the peer sends no more
-//      CO_AWAIT(borrowed, peer.recv());               Result<Lease>, the loop's own buffer, held only while
-//      needed CO_TRY(peer.send_all(bytes)); CO_TRY(peer.close());
+//      CO_AWAIT(borrowed, peer.recv());               Result<Lease>, the loop's own buffer, held only while needed
+//      CO_TRY(peer.send_all(bytes));
+//      CO_TRY(peer.close());
 //
 // A Socket is a handle and the port that it was opened on: 16 bytes, move-only. Its destructor hands the
 // handle to the port, which cancels what is armed and closes it; `close()` does the same, waits, and tells of

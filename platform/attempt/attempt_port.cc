@@ -383,13 +383,18 @@ constexpr CompletionPortType attempt_port_type = {
 
 }  // namespace
 
-Result<CompletionPort*> open_attempt_port(Poller* poller, void (*cleanup)(void* context), void* context) {
+Result<CompletionPort*> open_attempt_port(const Result<Poller*>& opened, void (*cleanup)(void* context),
+                                          void* context) {
+    if (!opened) return opened.error();
     void* memory = allocate(sizeof(AttemptPort));
-    if (memory == nullptr) return Error(ErrorKind::out_of_memory, Call::open);
+    if (memory == nullptr) {
+        (*opened)->close();
+        return Error(ErrorKind::out_of_memory, Call::open);
+    }
     auto* port = ::new (memory) AttemptPort;
     port->type = &attempt_port_type;
-    port->kernel = poller->kernel;
-    port->poller = poller;
+    port->kernel = (*opened)->kernel;
+    port->poller = *opened;
     port->cleanup = cleanup;
     port->cleanup_context = context;
     return port;

@@ -33,8 +33,9 @@
 
 namespace pollard {
 
-/// The port owns the poller and ends it; then it calls `cleanup(context)`, if not null, for what else went
-/// with it. Error: out_of_memory; then the caller still owns the poller.
-Result<CompletionPort*> open_attempt_port(Poller* poller, void (*cleanup)(void* context), void* context);
+/// Of a poller that was just opened. The port owns it and ends it; then it calls `cleanup(context)`, if not null, for
+/// what else went with it. Errors: the poller's own, when there is none; out_of_memory, and the poller is closed.
+Result<CompletionPort*> open_attempt_port(const Result<Poller*>& opened,
+                                          void (*cleanup)(void* context) = nullptr, void* context = nullptr);
 
 }  // namespace pollard

@@ -583,13 +583,10 @@ void destroy(CompletionPort& base) {
     release(&port);
 }
 
-static_assert(static_cast<std::size_t>(OperationKind::close) == 8);
-
 constexpr CompletionPortType port_type = {
     .name = "io_uring",
     .open = open,
-    // All kinds alike, but the last one, close.
-    .start = {start, start, start, start, start, start, start, start, start_close},
+    .start = start_table(start, start_close),
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

@@ -76,7 +76,7 @@ inline bool request_stop(Port& port, RequestName which) {
     request->opcode = IORING_OP_ASYNC_CANCEL;
     request->fd = no_handle;
     request->addr = which.packed();
-    if (port.ring.features().quiet_cancel) request->flags = IOSQE_CQE_SKIP_SUCCESS;
+    request->flags = IOSQE_CQE_SKIP_SUCCESS;  // one that worked needs no answer of its own
     request->user_data = RequestName{Name::cancellation, which.side, which.handle}.packed();
     return true;
 }

@@ -33,7 +33,8 @@ constexpr Setup setups[] = {
     // 5.19. (Older ones answer an accept on a non-blocking listener at once, with EAGAIN.)
     {polite, {}},
 };
-constexpr unsigned needed = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
+constexpr unsigned needed =
+    IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
 
 std::intptr_t set_up(Kernel& kernel, const Setup& setup, io_uring_params& parameters) {
     parameters = {};
@@ -90,7 +91,6 @@ Result<void> Ring::open(Kernel& kernel) {
     if (ring < 0) return error_of(Call::io_uring_setup, ring).on("io_uring");
     ring_ = static_cast<Handle>(ring);
     features_ = setup->features;
-    features_.quiet_cancel = (parameters.features & IORING_FEAT_CQE_SKIP) != 0;
     must_enable_ = (setup->flags & IORING_SETUP_R_DISABLED) != 0;
     return map(parameters);
 }

@@ -60,9 +60,8 @@ inline void* as_address(std::intptr_t answer) {
 
 /// What the kernel can do beyond the least that is needed (Linux 5.19).
 struct Features {
-    bool streams =
-        false;  // 6.1: one request, an answer for each message or connection, when we come to fetch it
-    bool quiet_cancel = false;  // 5.17: a cancellation that worked needs no answer of its own
+    /// 6.1: one request, an answer for each message or connection, when we come to fetch it.
+    bool streams = false;
 };
 
 /// Null: this kernel has an io_uring that is new enough, and lets us use it. Else a sentence.

@@ -39,11 +39,7 @@ Result<CompletionPort*> open_on_kernel(const PortOptions& options, OpenPort open
 
 Result<CompletionPort*> open_readiness(SimulatedKernel& kernel, Kernel& door, void (*cleanup)(void*),
                                        void* context) {
-    const Result<Poller*> poller = open_simulated_poller(kernel, door);
-    if (!poller) return poller.error();
-    const Result<CompletionPort*> port = open_attempt_port(*poller, cleanup, context);
-    if (!port) (*poller)->close();
-    return port;
+    return open_attempt_port(open_simulated_poller(kernel, door), cleanup, context);
 }
 
 const char* always_available() { return nullptr; }

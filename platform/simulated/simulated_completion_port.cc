@@ -339,13 +339,10 @@ void destroy(CompletionPort& base) {
     if (cleanup != nullptr) cleanup(context);
 }
 
-static_assert(static_cast<std::size_t>(OperationKind::close) == 8);
-
 constexpr CompletionPortType port_type = {
     .name = "simulated_completion",
     .open = open,
-    // All kinds alike, but the last one, close.
-    .start = {start, start, start, start, start, start, start, start, start_close},
+    .start = start_table(start, start_close),
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

@@ -76,13 +76,10 @@ const Backend template_backend = {
     .name = "template",
     .native_contract = "readiness",
     .why_unavailable = []() -> const char* { return nullptr; },
-    .open = [](const PortOptions& options) -> Result<CompletionPort*> {
-        const Result<Poller*> poller = open_template_poller(put_in_front(options.in_front, system_kernel()));
-        if (!poller) return poller.error();
-        const Result<CompletionPort*> port = open_attempt_port(*poller, nullptr, nullptr);
-        if (!port) (*poller)->close();
-        return port;
-    },
+    .open =
+        [](const PortOptions& options) {
+            return open_attempt_port(open_template_poller(put_in_front(options.in_front, system_kernel())));
+        },
 };
 
 }  // namespace pollard

@@ -46,7 +46,7 @@ protected:
     void SetUp() override {
         poller.type = &scripted_poller_type;
         poller.kernel = &world.failing;
-        driver.port = *open_attempt_port(&poller, nullptr, nullptr);
+        driver.port = *open_attempt_port(&poller);
     }
     void TearDown() override {
         driver.port->destroy();

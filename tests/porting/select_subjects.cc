@@ -21,14 +21,11 @@ const Backend failing_backend = {
     .name = "select",
     .native_contract = "readiness",
     .why_unavailable = select_backend.why_unavailable,
-    .open = [](const PortOptions& options) -> Result<CompletionPort*> {
-        const Result<Poller*> poller =
-            open_select_poller(put_in_front(options.in_front, system_kernel()), failing_select);
-        if (!poller) return poller.error();
-        const Result<CompletionPort*> port = open_attempt_port(*poller, nullptr, nullptr);
-        if (!port) (*poller)->close();
-        return port;
-    },
+    .open =
+        [](const PortOptions& options) {
+            return open_attempt_port(
+                open_select_poller(put_in_front(options.in_front, system_kernel()), failing_select));
+        },
 };
 
 constexpr PollerSubject pollers[] = {
