@@ -17,7 +17,7 @@
 #include "core/trace/fan_out.h"
 #include "core/trace/narration.h"
 #include "demos/options.h"
-#include "platform/posix/interposed_kernel.h"
+#include "platform/interposed_kernel.h"
 
 namespace pollard {
 

@@ -26,8 +26,8 @@
 #include "demos/options.h"
 #include "platform/backend.h"
 #include "platform/clock.h"
-#include "platform/posix/describe_call.h"
-#include "platform/posix/interposed_kernel.h"
+#include "platform/describe_call.h"
+#include "platform/interposed_kernel.h"
 #include "platform/socket.h"
 
 using namespace pollard;

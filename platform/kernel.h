@@ -6,7 +6,7 @@
 //
 //      system_kernel()          the real one                               platform/posix/system_kernel.cc
 //      SimulatedKernel          sockets in memory, a clock of its own      platform/simulated/
-//      InterposedKernel         another kernel, with a look at every call  platform/posix/interposed_kernel.h
+//      InterposedKernel         another kernel, with a look at every call  platform/interposed_kernel.h
 //        as observer              tells the observer: the narration's "kernel recv(7, ..) = 14"
 //        as counter               counts calls by name
 //        as saboteur              makes the n-th call fail

@@ -9,8 +9,8 @@
 
 #include "core/coroutine.h"
 #include "core/sleep.h"
+#include "platform/interposed_kernel.h"
 #include "platform/interrupt.h"
-#include "platform/posix/interposed_kernel.h"
 #include "tests/kernels.h"
 #include "tests/system.h"
 

@@ -11,8 +11,8 @@
 #include "core/io/serve.h"
 #include "core/io/socket.h"
 #include "core/sleep.h"
+#include "platform/interposed_kernel.h"
 #include "platform/kernel.h"
-#include "platform/posix/interposed_kernel.h"
 #include "platform/system_sockets.h"
 #include "tests/kernels.h"
 

@@ -38,7 +38,7 @@ READING = {
     "borrowed_buffers_test.cc": "platform/buffer_pool.h; the end of platform/operation.h",
     "cancel_test.cc": 'platform/README.md, "One rule each": cancellation',
     "close_test.cc": 'platform/README.md, "One rule each": closing, a reused number',
-    "faults_test.cc": 'platform/README.md, "Errors"; platform/posix/interposed_kernel.h',
+    "faults_test.cc": 'platform/README.md, "Errors"; platform/interposed_kernel.h',
 }
 
 

@@ -5,8 +5,8 @@
 
 #include "core/event_loop.h"
 #include "core/trace/place.h"
+#include "platform/describe_call.h"
 #include "platform/operation.h"
-#include "platform/posix/describe_call.h"
 
 namespace pollard {
 

@@ -12,8 +12,8 @@
 #include "core/sleep.h"
 #include "core/trace/place.h"
 #include "platform/address.h"
+#include "platform/describe_call.h"
 #include "platform/operation.h"
-#include "platform/posix/describe_call.h"
 
 namespace pollard {
 

@@ -13,7 +13,7 @@
 //      Serve#2          resumes at reverse_server.cc:41
 //
 // It is one observer (platform/observer.h) and uses nothing but what every observer is told. Kernel calls are
-// told by an ObservedKernel in front of the kernel (platform/posix/interposed_kernel.h); without one those
+// told by an ObservedKernel in front of the kernel (platform/interposed_kernel.h); without one those
 // lines are missing. What is written goes out when the loop looks into the kernel, so that the story can be
 // followed while the program sleeps.
 //

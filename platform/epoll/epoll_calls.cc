@@ -10,7 +10,7 @@
 
 #include <cstring>
 
-#include "platform/posix/flag_names.h"
+#include "platform/flag_names.h"
 
 namespace pollard {
 

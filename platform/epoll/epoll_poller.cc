@@ -37,10 +37,10 @@
 #include "platform/backend.h"
 #include "platform/clock.h"
 #include "platform/epoll/epoll_poller.h"
+#include "platform/interposed_kernel.h"
 #include "platform/kernel.h"
 #include "platform/memory.h"
 #include "platform/poller.h"
-#include "platform/posix/interposed_kernel.h"
 
 namespace pollard {
 

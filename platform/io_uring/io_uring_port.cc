@@ -42,12 +42,12 @@
 #include <new>
 
 #include "platform/backend.h"
+#include "platform/interposed_kernel.h"
 #include "platform/io_uring/entry.h"
 #include "platform/io_uring/kept.h"
 #include "platform/io_uring/requests.h"
 #include "platform/kernel.h"
 #include "platform/memory.h"
-#include "platform/posix/interposed_kernel.h"
 
 namespace pollard {
 

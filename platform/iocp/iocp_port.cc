@@ -49,10 +49,10 @@
 
 #include "platform/backend.h"
 #include "platform/clock.h"
+#include "platform/interposed_kernel.h"
 #include "platform/iocp/iocp.h"
 #include "platform/memory.h"
 #include "platform/observer.h"
-#include "platform/posix/interposed_kernel.h"
 #include "platform/system_sockets.h"
 #include "platform/windows/errors.h"
 #include "platform/windows/overlapped_calls.h"

@@ -144,9 +144,10 @@ Answer submit(Side& side) {
         case OperationKind::recv_borrowed:
             return submit_borrowed(side);
         case OperationKind::send:
-            return submit_send(side);
         case OperationKind::send_all:
-            return submit_send_all(side);
+            // A send of nothing waits for room where the socket is full; here as elsewhere it is done at once.
+            if (operation.size == 0 && side.handle->kind == HandleKind::stream) return 0;
+            return operation.kind == OperationKind::send ? submit_send(side) : submit_send_all(side);
         case OperationKind::readable:
         case OperationKind::writable:
             return submit_poll(side);

@@ -41,11 +41,11 @@
 #include "platform/backend.h"
 #include "platform/clock.h"
 #include "platform/handle_table.h"
+#include "platform/interposed_kernel.h"
 #include "platform/kernel.h"
 #include "platform/kqueue/kevents.h"
 #include "platform/kqueue/kqueue_wake.h"
 #include "platform/memory.h"
-#include "platform/posix/interposed_kernel.h"
 
 namespace pollard {
 

@@ -34,9 +34,9 @@
 #include "platform/attempt/attempt_port.h"
 #include "platform/backend.h"
 #include "platform/clock.h"
+#include "platform/interposed_kernel.h"
 #include "platform/kernel.h"
 #include "platform/memory.h"
-#include "platform/posix/interposed_kernel.h"
 #include "platform/posix/wake_descriptor.h"
 #include "platform/system_sockets.h"
 

@@ -5,7 +5,7 @@
 // Here is what all Unixes have alike. What only some have stands apart, and answers -ENOSYS elsewhere: epoll_calls.cc,
 // io_uring_calls.cc and kqueue_calls.cc in the folders of these backends. What differs in its flags: flagged_calls.cc.
 //
-// Read next: platform/posix/interposed_kernel.h, a second value of the same table.
+// Read next: platform/interposed_kernel.h, a second value of the same table.
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>

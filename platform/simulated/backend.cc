@@ -4,8 +4,8 @@
 #include <new>
 
 #include "platform/attempt/attempt_port.h"
+#include "platform/interposed_kernel.h"
 #include "platform/memory.h"
-#include "platform/posix/interposed_kernel.h"
 #include "platform/simulated/simulated_completion_port.h"
 #include "platform/simulated/simulated_kernel.h"
 #include "platform/simulated/simulated_poller.h"

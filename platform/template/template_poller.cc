@@ -14,8 +14,8 @@
 #include "platform/template/template_poller.h"
 
 #include "platform/attempt/attempt_port.h"
+#include "platform/interposed_kernel.h"
 #include "platform/kernel.h"
-#include "platform/posix/interposed_kernel.h"
 #include "platform/template/not_written.h"
 
 namespace pollard {

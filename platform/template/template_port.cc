@@ -19,8 +19,8 @@
 
 #include <cerrno>
 
+#include "platform/interposed_kernel.h"
 #include "platform/kernel.h"
-#include "platform/posix/interposed_kernel.h"
 #include "platform/template/not_written.h"
 
 namespace pollard {

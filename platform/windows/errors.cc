@@ -2,7 +2,7 @@
 //
 //      a packet's status   0xC000020D  --+
 //                                        +-->  ECONNRESET  -->  ErrorKind::connection_reset
-//      WSAGetLastError()   10054       --+                 platform/posix/errors.cc
+//      WSAGetLastError()   10054       --+                 platform/errors.cc
 //
 // Windows has its own way from a status to a GetLastError() number, but several statuses share one there (64 is an end
 // as well as a reset), so a packet's answer starts from the status.

@@ -25,9 +25,9 @@
 #include "platform/address.h"
 #include "platform/clock.h"
 #include "platform/handle.h"
+#include "platform/interposed_kernel.h"
 #include "platform/kernel.h"
 #include "platform/poller.h"
-#include "platform/posix/interposed_kernel.h"
 #include "platform/result.h"
 #include "platform/simulated/simulated_kernel.h"
 

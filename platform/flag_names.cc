@@ -1,5 +1,5 @@
 // How flags and events are written. What for: flag_names.h.
-#include "platform/posix/flag_names.h"
+#include "platform/flag_names.h"
 
 namespace pollard {
 

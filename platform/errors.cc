@@ -1,4 +1,5 @@
-// errno -> portable kind, and its name. One table, read by everything on POSIX systems.
+// errno -> portable kind, and its name. One table: the door speaks errno on every system (platform/windows/errors.cc
+// translates before it).
 //
 // strerrorname_np(3) would give names on glibc only, and the words of strerror(3) change with the locale.
 #include <cerrno>

@@ -1,9 +1,8 @@
 // One template writes every function of the table: it notes the arguments, asks `before`, calls, tells
 // `after`.
-#include "platform/posix/interposed_kernel.h"
+#include "platform/interposed_kernel.h"
 
-#include <time.h>
-
+#include <ctime>
 #include <type_traits>
 
 #include "platform/clock.h"

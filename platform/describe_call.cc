@@ -1,20 +1,16 @@
 // The names of flags, and how each call of the door is written.
 //
 // `KernelCall::argument` holds the arguments that are neither the first descriptor, nor a pointer, nor a
-// size, in their order; platform/posix/interposed_kernel.cc puts them there.
-#include "platform/posix/describe_call.h"
-
-#ifndef _WIN32
-#include <fcntl.h>
-#endif
+// size, in their order; platform/interposed_kernel.cc puts them there.
+#include "platform/describe_call.h"
 
 #include <cstring>
 #include <span>
 
 #include "platform/address.h"
 #include "platform/epoll/epoll_calls.h"
+#include "platform/flag_names.h"
 #include "platform/kqueue/kqueue_calls.h"
-#include "platform/posix/flag_names.h"
 #include "platform/system_sockets.h"
 
 namespace pollard {
