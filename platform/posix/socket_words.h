@@ -1,4 +1,5 @@
-// The words of the socket interface (and of pipes), with those that some Unixes lack, so that the door speaks one language on all of them.
+// The words of the socket interface (and of pipes), with those that some Unixes lack, so that the door speaks one
+// language on all of them.
 //
 // A word that only asks for a favour is 0 where nobody grants it: nothing is asked, nothing is told. SOCK_NONBLOCK and
 // SOCK_CLOEXEC must be understood, though; where the kernel does not, platform/posix/flagged_calls.cc does.
