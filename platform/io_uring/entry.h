@@ -11,6 +11,7 @@
 #include "platform/handle_table.h"
 #include "platform/io_uring/receive_buffers.h"
 #include "platform/io_uring/ring.h"
+#include "platform/io_uring/time_limit.h"
 
 namespace pollard::io_uring {
 
@@ -55,6 +56,8 @@ struct Port : CompletionPort {
     std::size_t news_count = 0;
     /// One operation or none was answered by the last wait: there is no turn to share, see `send_now`.
     bool quiet = true;
+    /// Of operations that are not answered yet; see time_limit.h.
+    TimeLimit* limits = nullptr;
     Handle wake_event = no_handle;
     bool wake_is_read = false;  // the kernel has the request that waits for it
     std::atomic<bool> wake_pending{false};

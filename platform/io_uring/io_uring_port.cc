@@ -25,6 +25,8 @@
 // cancels, and closes when the kernel has answered everything. So an answer never meets a number's next owner, and
 // handle and side are all the name that a request needs.
 //
+// An operation may have a time limit of the kernel's own (time_limit.h): its request then is a pair.
+//
 // What one would not guess:
 //  - A send is carried out while it is handed over, and its answer is there when enter returns: this costs one turn
 //    more. When there is nothing else to do in a turn, a plain send(2) saves that turn, at the same number of calls.
@@ -42,6 +44,7 @@
 #include <new>
 
 #include "platform/backend.h"
+#include "platform/clock.h"
 #include "platform/interposed_kernel.h"
 #include "platform/io_uring/entry.h"
 #include "platform/io_uring/kept.h"
@@ -117,10 +120,24 @@ void complete(Operation& operation) {
     operation.completed(&operation);
 }
 
+TimeLimit* limit_of(const Port& port, const Operation& operation) {
+    TimeLimit* limit = port.limits;
+    while (limit != nullptr && limit->operation != &operation) limit = limit->next;
+    return limit;
+}
+
+void forget_limit(Port& port, const Operation& operation) {
+    TimeLimit** place = &port.limits;
+    while (*place != nullptr && (*place)->operation != &operation) place = &(*place)->next;
+    if (*place != nullptr) *place = (*place)->next;
+}
+
 /// The turn of an answered operation: its side is free, unless the handle has gone meanwhile.
 void deliver(Work* work) {
     auto& operation = *static_cast<Operation*>(work);
     Port& port = self_of(*operation.port);
+    if (port.limits != nullptr) [[unlikely]]
+        forget_limit(port, operation);
     if (operation.kind != OperationKind::close) {
         Entry& entry = port.table[operation.handle];
         if (entry.operation[side_of(operation)] == &operation) {
@@ -155,15 +172,18 @@ bool submit(Port& port, Entry& entry, Operation& operation) {
         }
         by_stream = false;  // every buffer holds what nobody takes: this one goes without
     }
-    io_uring_sqe* request = port.ring.next_request();
+    const TimeLimit* limit = limit_of(port, operation);
+    io_uring_sqe* request = port.ring.next_request(limit != nullptr ? 2 : 1);
     if (request == nullptr) return false;
     const int side = side_of(operation);
+    const RequestName name = {Name::request, side, operation.handle};
     request->fd = operation.handle;
-    request->user_data = RequestName{Name::request, side, operation.handle}.packed();
+    request->user_data = name.packed();
     if (by_stream)
         describe_stream(*request, operation);
     else
         describe_request(*request, operation);
+    if (limit != nullptr) add_time_limit(port, *request, *limit, name);
     entry.request[side] = by_stream ? Request::stream : Request::single;
     if (by_stream) entry.listens = operation.kind == OperationKind::accept;
     ++port.under_way;
@@ -283,12 +303,19 @@ bool settle_send_all(Port& port, Operation& operation, std::int32_t sent) {
     return finish(port, operation, -ECANCELED), true;
 }
 
+/// Somebody has cancelled it, and it was neither its owner nor the end of its handle.
+bool ended_by_limit(Port& port, const Operation& operation) {
+    return limit_of(port, operation) != nullptr && !operation.cancel_requested &&
+           !port.table[operation.handle].ending;
+}
+
 /// The answer to a single request; false: it is to be made again.
 bool settle(Port& port, Operation& operation, std::int32_t answer) {
     if (is_passing(answer)) {
         if (!operation.cancel_requested) return false;
         answer = -ECANCELED;
     }
+    if (answer == -ECANCELED && ended_by_limit(port, operation)) answer = -ETIMEDOUT;
     switch (operation.kind) {
         case OperationKind::accept:
             if (is_lost_connection(answer)) return false;
@@ -617,6 +644,23 @@ Result<CompletionPort*> open_io_uring_port(Kernel& kernel) {
         if (!provided) return give_up(provided.error());
     }
     return port;
+}
+
+bool start_with_limit(CompletionPort& base, Operation& operation, TimeLimit& limit, std::int64_t limit_ns) {
+    POLLARD_REQUIRE(base.type == &io_uring::port_type,
+                    "only io_uring keeps time limits: use the loop's timers");
+    POLLARD_REQUIRE(operation.kind == OperationKind::connect || operation.kind == OperationKind::recv ||
+                        operation.kind == OperationKind::send || operation.kind == OperationKind::readable ||
+                        operation.kind == OperationKind::writable,
+                    "what may be more than one request to the kernel cannot have a linked time limit");
+    io_uring::Port& port = io_uring::self_of(base);
+    limit = {.operation = &operation,
+             .duration = {.tv_sec = limit_ns / second_ns, .tv_nsec = limit_ns % second_ns},
+             .next = port.limits};
+    port.limits = &limit;
+    const bool answered = base.start(operation);
+    if (answered) io_uring::forget_limit(port, operation);
+    return answered;
 }
 
 extern const Backend io_uring_backend;

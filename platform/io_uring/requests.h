@@ -69,6 +69,17 @@ inline void describe_request(io_uring_sqe& request, const Operation& operation) 
     }
 }
 
+/// The second half of a pair: ends the request before it, when the time is over.
+inline void add_time_limit(Port& port, io_uring_sqe& first, const TimeLimit& limit, const RequestName& name) {
+    first.flags |= IOSQE_IO_LINK;
+    io_uring_sqe* request = port.ring.next_request();
+    request->opcode = IORING_OP_LINK_TIMEOUT;
+    request->fd = no_handle;
+    request->addr = reinterpret_cast<std::uintptr_t>(&limit.duration);
+    request->len = 1;
+    request->user_data = RequestName{Name::cancellation, name.side, name.handle}.packed();
+}
+
 /// Ends another request. False: the queue is full, later.
 inline bool request_stop(Port& port, RequestName which) {
     io_uring_sqe* request = port.ring.next_request();

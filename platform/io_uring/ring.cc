@@ -147,10 +147,10 @@ std::intptr_t Ring::hand_over(unsigned min_complete, unsigned flags, const io_ur
                                    argument != nullptr ? sizeof *argument : 0);
 }
 
-io_uring_sqe* Ring::next_request() {
-    if (queued() > request_mask_) [[unlikely]] {
+io_uring_sqe* Ring::next_request(unsigned in_a_row) {
+    if (queued() + in_a_row > request_mask_ + 1) [[unlikely]] {
         hand_over(0, 0, nullptr);
-        if (queued() > request_mask_) return nullptr;
+        if (queued() + in_a_row > request_mask_ + 1) return nullptr;
     }
     io_uring_sqe* request = &requests_[tail_++ & request_mask_];
     std::memset(request, 0, sizeof *request);

@@ -80,8 +80,8 @@ public:
     const Features& features() const { return features_; }
 
     /// A request to fill in, all zero; it is handed over by the next enter. Null: the queue is full, and the
-    /// kernel takes nothing now.
-    io_uring_sqe* next_request();
+    /// kernel takes nothing now. `in_a_row`: so many will be asked for, and must be handed over together.
+    io_uring_sqe* next_request(unsigned in_a_row = 1);
     /// Hands over what was queued and waits for an answer: `timeout_ns` at most, 0 not at all, negative for ever.
     /// Errors are the call's, -ETIME and -EINTR among them.
     std::intptr_t enter(std::int64_t timeout_ns);

@@ -183,9 +183,13 @@ public:
 
     /// Gives itself, for `.start().done()`.
     Tracked& start() {
+        return start_by([this] { return driver_.start(*this); });
+    }
+    /// By another function than the port's own.
+    Tracked& start_by(auto start_it) {
         EXPECT_FALSE(started_);
         started_ = true;
-        inline_ = driver_.start(*this);
+        inline_ = start_it();
         if (inline_) {
             EXPECT_EQ(this->state, OperationState::answered);
         }

@@ -11,6 +11,7 @@
 
 #include "platform/clock.h"
 #include "platform/io_uring/ring.h"
+#include "platform/io_uring/time_limit.h"
 #include "platform/observer.h"
 #include "platform/socket.h"
 #include "tests/conformance/completion_port_conformance.h"
@@ -311,6 +312,78 @@ TEST_P(IoUring, ManyOperationsShareOneCall) {
     for (const auto& each : sending) each->start();
     for (const auto& each : sending) ASSERT_TRUE(each->finish());
     EXPECT_LE(counting.total(), 3u);
+}
+
+// --- time limits that the kernel keeps ---
+
+/// An operation with a limit of so much, started.
+template <class Kind>
+struct Limited : Kind {
+    template <class... Arguments>
+    explicit Limited(Driver& driver, std::int64_t limit_ns, Arguments&&... arguments)
+        : Kind(driver, std::forward<Arguments>(arguments)...) {
+        Kind::start_by([&] { return start_with_limit(*driver.port, *this, limit, limit_ns); });
+    }
+    TimeLimit limit;
+};
+
+TEST_P(IoUring, AnOperationThatTakesLongerThanItsLimitTimesOut) {
+    const Ends ends = pair();
+    Limited<Receiving> receiving(driver, millisecond_ns, ends.ours);
+    Limited<BecomingWritable> writable(driver, patience_ns, ends.ours);
+    ASSERT_TRUE(all_done(driver, receiving, writable));
+    EXPECT_EQ(kind_of(receiving.result()), ErrorKind::timed_out);
+    EXPECT_TRUE(writable.result());
+    world.send(ends.peer, "later");
+    Receiving next(driver, ends.ours);
+    ASSERT_TRUE(next.finish());
+    EXPECT_EQ(next.text(), "later") << "what came after the limit is the next one's";
+}
+
+TEST_P(IoUring, AnOperationThatEndsWithinItsLimitIsNotTouchedByIt) {
+    const Ends ends = pair();
+    {
+        Limited<Receiving> receiving(driver, patience_ns, ends.ours);
+        driver.settle();
+        world.send(ends.peer, "in time");
+        ASSERT_TRUE(receiving.finish());
+        EXPECT_EQ(receiving.text(), "in time");
+    }
+    Receiving without_limit(driver, ends.ours);
+    without_limit.start();
+    driver.settle();
+    EXPECT_FALSE(without_limit.done()) << "the time-out of the one before ends this one";
+    world.send(ends.peer, "x");
+    EXPECT_TRUE(without_limit.finish());
+}
+
+TEST_P(IoUring, CancelledOrClosedWithinItsLimitAnOperationIsCancelled) {
+    const Ends ends = pair();
+    Limited<BecomingReadable> cancelled(driver, patience_ns, ends.ours);
+    cancelled.cancel();
+    ASSERT_TRUE(cancelled.finish());
+    EXPECT_EQ(kind_of(cancelled.result()), ErrorKind::cancelled);
+    Limited<Receiving> receiving(driver, patience_ns, ends.ours);
+    Closing closing(driver, ends.ours);
+    closing.start();
+    ASSERT_TRUE(all_done(driver, receiving, closing));
+    EXPECT_EQ(kind_of(receiving.result()), ErrorKind::cancelled);
+    world.closed(ends.ours);
+}
+
+TEST_P(IoUring, APairThatFindsNoRoomInTheQueueWaitsWhole) {
+    world.failing.fail(Call::io_uring_enter, EAGAIN, 0, UINT64_MAX);
+    std::vector<Ends> others;
+    for (int number = 0; number < 400; ++number) others.push_back(pair());
+    std::vector<std::unique_ptr<Limited<Receiving>>> all;
+    for (const Ends& each : others)
+        all.push_back(std::make_unique<Limited<Receiving>>(driver, millisecond_ns, each.ours));
+    for (int turns = 0; turns < 5; ++turns) driver.turn(0);
+    world.failing.fail(Call::io_uring_enter, 0, 0, 0);
+    for (const auto& each : all) {
+        ASSERT_TRUE(each->finish());
+        EXPECT_EQ(kind_of(each->result()), ErrorKind::timed_out);
+    }
 }
 
 // --- threads ---
