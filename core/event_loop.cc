@@ -34,8 +34,16 @@ struct LoopList {
         while (*place != &loop) place = &(*place)->next_loop_;
         *place = loop.next_loop_;
     }
+    static bool has(const Scheduler& scheduler) {
+        const Guard guard;
+        const EventLoop* loop = all_loops;
+        while (loop != nullptr && loop != &scheduler) loop = loop->next_loop_;
+        return loop != nullptr;
+    }
 };
 constinit std::atomic_flag LoopList::lock = ATOMIC_FLAG_INIT;
+
+bool is_open(const Scheduler& scheduler) { return LoopList::has(scheduler); }
 
 EventLoop& running_loop() {
     POLLARD_REQUIRE(current_scheduler != nullptr && current_scheduler->loop != nullptr,

@@ -30,6 +30,7 @@
 #include <new>
 #include <utility>
 
+#include "core/callback.h"
 #include "core/scheduler.h"
 #include "core/task.h"
 #include "core/timers.h"
@@ -39,28 +40,7 @@
 
 namespace pollard {
 
-/// A function to call once, in its turn. The caller owns it and keeps it until it has run or was cancelled:
-/// it is its own handle.
-struct Callback : Work {
-    void (*function)(void* context);
-    void* context;
-    Callback* next_from_other_threads = nullptr;
-
-    Callback(void (*call)(void*), void* with) : Work(&run_type), function(call), context(with) {}
-    /// Before its turn: it never runs, also when it stands in this turn's batch already. Afterwards: no
-    /// effect.
-    void cancel() { unlink(); }
-
-private:
-    static const WorkType run_type;
-};
-inline constexpr WorkType Callback::run_type = {[](Work* work) {
-                                                    auto* callback = static_cast<Callback*>(work);
-                                                    callback->function(callback->context);
-                                                },
-                                                "a callback"};
-
-/// The same at a time.
+/// A Callback (core/callback.h) with a time.
 struct TimedCallback : Timer {
     void (*function)(void* context);
     void* context;
@@ -255,6 +235,9 @@ struct EventLoop : Scheduler {
         timers_.insert(timer);
     }
     void cancel_timer(Timer& timer) { timers_.cancel(timer); }
+    /// A lambda in a block that can stand in any list of works; null when memory is out.
+    template <class F>
+    PooledCall* make_pooled_call(F function);
 
 private:
     Result<void> run();
@@ -269,9 +252,6 @@ private:
     std::int64_t sleep_limit_ns(std::int64_t earliest_ns);
     void cancel_all_tasks();
     void drop_queued_works();
-
-    template <class F>
-    PooledCall* make_pooled_call(F function);
 
     Timers timers_;
     CompletionPort* port_ = nullptr;
@@ -297,6 +277,9 @@ EventLoop& running_loop();
 
 /// All loops of the process, for debuggers: tools/gdb begins here.
 extern constinit EventLoop* all_loops;
+
+/// The scheduler is that of an open loop. Any pointer will do, also one to a loop that has gone.
+bool is_open(const Scheduler& scheduler);
 
 template <class F>
 struct LambdaCall : PooledCall {

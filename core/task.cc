@@ -36,7 +36,9 @@ void Scheduler::report(const ErrorReport& report) {
 
 TaskState* Scheduler::running_task() { return running == nullptr ? nullptr : task_of(*running); }
 
-Error cancelled_error(std::string_view what) { return Error(ErrorKind::cancelled, Call::await).on(what); }
+Error cancelled_error(std::string_view what, std::string_view message) {
+    return Error(ErrorKind::cancelled, Call::await).on(message.empty() ? what : message);
+}
 
 Text name_of(TaskState& task) { return Text().add("%s#%u", task.root().frame_type().name, task.id); }
 

@@ -90,8 +90,8 @@ void task_finished(TaskState& task);
 /// A frame has suspended while some task has a cancellation pending: delivers it if it is this frame's.
 void deliver_pending_cancel(Frame& frame);
 
-/// What an await answers when it was cancelled: `what` names what was waited for ("sleep").
-Error cancelled_error(std::string_view what);
+/// What an await answers when it was cancelled: `what` names what was waited for ("sleep"); a message takes its place.
+Error cancelled_error(std::string_view what, std::string_view message = {});
 
 /// How a task is called in narration and reports: "Serve#2".
 Text name_of(TaskState& task);

@@ -1,0 +1,36 @@
+// Futures: their end.
+#include "core/future.h"
+
+namespace pollard {
+
+void FutureState::complete(State how) {
+    check_loop();
+    state_ = how;
+    if (home_ != nullptr) home_->ready.splice_back(waiters_);
+}
+
+void FutureState::close(const Error& error) {
+    while (!waiters_.empty()) {
+        Work& work = waiters_.pop_front();
+        POLLARD_REQUIRE(
+            !work.type->is_frame,
+            "a future was destroyed while a frame waits for it: cancel it and let the frame go on first");
+        if (work.type == &PooledCall::run_type) static_cast<PooledCall&>(static_cast<Timer&>(work)).finish();
+    }
+    if (state_ != State::finished || error.kind == ErrorKind::none || result_seen_) return;
+    // The loop may have gone before its future.
+    constexpr const char* message = "a future's error was never retrieved";
+    if (home_ != nullptr && (home_ == current_scheduler || is_open(*home_)))
+        home_->report({message, error, nullptr});
+    else
+        report_problem(message, error);
+}
+
+void FutureState::describe(Text& text) const {
+    int count = 0;
+    for (const Work* work = waiters_.first(); work != nullptr; work = waiters_.next(*work)) ++count;
+    constexpr const char* words[] = {"pending", "finished", "cancelled"};
+    text.add("a future, %s, %d waiting", words[static_cast<int>(state_)], count);
+}
+
+}  // namespace pollard
