@@ -176,7 +176,7 @@ Result<void> EventLoop::run_forever() { return run(); }
 
 Result<void> EventLoop::run_until_done(TaskState& task) {
     POLLARD_REQUIRE(task.home->scheduler == this, "this task belongs to another loop");
-    Callback leave([](void* self) { static_cast<EventLoop*>(self)->stop(); }, this);
+    Callback leave(stop_from_callback, this);
     if (task.done)
         make_ready(leave);
     else
@@ -231,14 +231,7 @@ Result<void> EventLoop::close() {
     if (running_) return Error(ErrorKind::invalid_state, Call::close).on("a running event loop");
     {
         const SchedulerScope scope(*this);
-        run_error_ = Error{};
-        while (run_error_.kind == ErrorKind::none && tasks.next != &tasks) {
-            cancel_all_tasks();
-            turn();
-        }
-        if (run_error_.kind != ErrorKind::none)
-            report({"closing the loop: some tasks could not end", run_error_, nullptr});
-        drop_queued_works();
+        shut_down();
     }
     gate_->closed.store(true);
     while (gate_->inside.load() != 0) {
@@ -256,13 +249,35 @@ Result<void> EventLoop::close() {
 
 EventLoop::~EventLoop() { (void)close(); }
 
-void EventLoop::cancel_all_tasks() {
-    for (Link* link = tasks.next; link != &tasks;) {
-        TaskState& task = *TaskState::of(link);
-        link = link->next;
-        if (task.cancelled_by_close) continue;
-        task.cancelled_by_close = true;
-        task.cancel();
+/// asyncio's order. What else must end before the kernel's door shuts has its place between these steps.
+void EventLoop::shut_down() {
+    run_error_ = Error{};
+    cancel_all_tasks_and_wait();
+    report_failed_at_the_end();
+    report_pending_tasks();
+    drop_queued_works();
+}
+
+void EventLoop::cancel_all_tasks_and_wait() {
+    while (run_error_.kind == ErrorKind::none && tasks.next != &tasks) {
+        for (TaskState& task : all_tasks(*this)) {
+            if (task.cancelled_by_close) continue;
+            task.cancelled_by_close = true;
+            task.cancel();
+        }
+        turn();
+    }
+    if (run_error_.kind != ErrorKind::none)
+        report({"closing the loop: some tasks could not end", run_error_, nullptr});
+}
+
+/// They have refused to end, and nothing can wake them. Their blocks are lost: what they wait for may still point there.
+void EventLoop::report_pending_tasks() {
+    while (tasks.next != &tasks) {
+        TaskState& task = *TaskState::of(tasks.next);
+        const Error pending = Error(ErrorKind::invalid_state, Call::close).on(name_of(task).view());
+        report({"a task was destroyed but it is pending", pending, &task});
+        task.in_all_tasks.unlink();
     }
 }
 
@@ -289,8 +304,7 @@ void print_chain(std::FILE* out, Frame& root) {
 }  // namespace
 
 void EventLoop::print_tasks(std::FILE* out) {
-    for (Link* link = tasks.next; link != &tasks; link = link->next) {
-        TaskState& task = *TaskState::of(link);
+    for (TaskState& task : all_tasks(*this)) {
         std::fprintf(out, "%s\n", name_of(task).c_str());
         print_chain(out, task.root());
     }
@@ -303,30 +317,6 @@ std::size_t EventLoop::task_count() const {
 }
 
 // --- what others hold ---
-
-const WorkType PooledCall::run_type = {[](Work* work) {
-                                           auto* call = static_cast<PooledCall*>(static_cast<Timer*>(work));
-                                           call->invoke(call);
-                                           call->finish();
-                                       },
-                                       "a callback"};
-
-void PooledCall::finish() {
-    if (finished) return;
-    finished = true;
-    destroy_function(this);
-    let_go();
-}
-
-void PooledCall::let_go() {
-    if (--references == 0) home->give_back(this, size);
-}
-
-void CallHandle::cancel() {
-    if (call_ == nullptr || call_->finished || !call_->linked()) return;
-    call_->home->scheduler->loop->cancel_timer(*call_);
-    call_->finish();
-}
 
 bool LoopGate::wake() {
     inside.fetch_add(1);

@@ -40,59 +40,8 @@
 
 namespace pollard {
 
-/// A Callback (core/callback.h) with a time.
-struct TimedCallback : Timer {
-    void (*function)(void* context);
-    void* context;
-
-    TimedCallback(void (*call)(void*), void* with) : Timer(&run_type), function(call), context(with) {}
-
-private:
-    static const WorkType run_type;
-};
-inline constexpr WorkType TimedCallback::run_type = {
-    [](Work* work) {
-        auto* callback = static_cast<TimedCallback*>(static_cast<Timer*>(work));
-        callback->function(callback->context);
-    },
-    "a timed callback"};
-
-/// A callback in a block of the loop's own: what the forms that take a lambda use. Counted like a task.
-struct PooledCall : Timer {
-    TaskPool* home;
-    std::uint32_t size;
-    std::uint32_t references = 2;  // the loop's, and the CallHandle's
-    bool finished = false;         // has run, or was cancelled
-    void (*invoke)(PooledCall*);
-    void (*destroy_function)(PooledCall*);
-
-    PooledCall(TaskPool* pool, std::uint32_t block_size, void (*call)(PooledCall*),
-               void (*destroy)(PooledCall*))
-        : Timer(&run_type), home(pool), size(block_size), invoke(call), destroy_function(destroy) {}
-    /// Destroys the lambda, once, and drops the loop's reference.
-    void finish();
-    void let_go();
-
-    static const WorkType run_type;
-};
-
-/// Cancels a call that was given as a lambda. May be dropped at any time.
-class CallHandle {
-public:
-    explicit CallHandle(PooledCall& call) : call_(&call) {}
-    CallHandle(CallHandle&& other) noexcept : call_(std::exchange(other.call_, nullptr)) {}
-    CallHandle& operator=(CallHandle&& other) noexcept {
-        std::swap(call_, other.call_);
-        return *this;
-    }
-    ~CallHandle() {
-        if (call_ != nullptr) call_->let_go();
-    }
-    void cancel();
-
-private:
-    PooledCall* call_;
-};
+template <class T>
+class Future;
 
 /// What other threads and signal handlers share with a loop; outlives it as long as anybody holds it.
 struct LoopGate {
@@ -166,6 +115,21 @@ struct EventLoop : Scheduler {
     Result<T> run_until_complete(TaskRef<T>& task) {
         return run_until_complete(std::as_const(task));
     }
+    template <class T>
+    Result<T> run_until_complete(TaskRef<T>&& task) {
+        return run_until_complete(std::as_const(task));
+    }
+    /// A future of this loop: Future<T> future(loop).
+    template <class T>
+    Result<T> run_until_complete(Future<T>& future) {
+        Callback leave(stop_from_callback, this);
+        future.add_done_callback(leave);
+        const Result<void> ran = run();
+        leave.cancel();
+        if (!ran) return ran.error();
+        if (!future.done()) return Error(ErrorKind::stopped, Call::run).on("future");
+        return future.result();
+    }
     Result<void> run_forever();
     /// This turn's batch still runs whole; then the run ends. Before a run: exactly one turn.
     void stop() { stopping_ = true; }
@@ -179,11 +143,11 @@ struct EventLoop : Scheduler {
 
     template <class C>
     Result<TaskRef<ValueOf<C>>> create_task(C&& coroutine) {
-        if (is_closed()) {
-            coroutine.close_unstarted();
-            return Error(ErrorKind::closed, Call::create_task);
-        }
-        return create_task_on(static_cast<Scheduler&>(*this), std::forward<C>(coroutine));
+        return create_task_with(std::forward<C>(coroutine), nullptr);
+    }
+    template <class C>
+    Result<TaskRef<ValueOf<C>>> create_task(C&& coroutine, const TaskOptions& options) {
+        return create_task_with(std::forward<C>(coroutine), &options);
     }
     void call_soon(Callback& callback) { make_ready(callback); }
     void call_at(TimedCallback& callback, std::int64_t when_ns) { insert_timer(callback, when_ns); }
@@ -195,14 +159,14 @@ struct EventLoop : Scheduler {
     /// The same for a lambda, in a pooled block. Error: out_of_memory.
     template <class F>
     Result<CallHandle> call_soon(F function) {
-        PooledCall* call = make_pooled_call(std::move(function));
+        PooledCall* call = make_pooled_call(pool, std::move(function));
         if (call == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate);
         make_ready(*call);
         return CallHandle(*call);
     }
     template <class F>
     Result<CallHandle> call_at(F function, std::int64_t when_ns) {
-        PooledCall* call = make_pooled_call(std::move(function));
+        PooledCall* call = make_pooled_call(pool, std::move(function));
         if (call == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate);
         insert_timer(*call, when_ns);
         return CallHandle(*call);
@@ -235,11 +199,17 @@ struct EventLoop : Scheduler {
         timers_.insert(timer);
     }
     void cancel_timer(Timer& timer) { timers_.cancel(timer); }
-    /// A lambda in a block that can stand in any list of works; null when memory is out.
-    template <class F>
-    PooledCall* make_pooled_call(F function);
 
 private:
+    template <class C>
+    Result<TaskRef<ValueOf<C>>> create_task_with(C&& coroutine, const TaskOptions* options) {
+        if (is_closed()) {
+            coroutine.close_unstarted();
+            return Error(ErrorKind::closed, Call::create_task);
+        }
+        return create_task_on(static_cast<Scheduler&>(*this), std::forward<C>(coroutine), options);
+    }
+    static void stop_from_callback(void* self) { static_cast<EventLoop*>(self)->stop(); }
     Result<void> run();
     Result<void> run_until_done(TaskState& task);
     void turn();
@@ -250,7 +220,9 @@ private:
     void take_from_other_threads();
     void take_callbacks_of_other_threads();
     std::int64_t sleep_limit_ns(std::int64_t earliest_ns);
-    void cancel_all_tasks();
+    void shut_down();
+    void cancel_all_tasks_and_wait();
+    void report_pending_tasks();
     void drop_queued_works();
 
     Timers timers_;
@@ -280,25 +252,5 @@ extern constinit EventLoop* all_loops;
 
 /// The scheduler is that of an open loop. Any pointer will do, also one to a loop that has gone.
 bool is_open(const Scheduler& scheduler);
-
-template <class F>
-struct LambdaCall : PooledCall {
-    F function;
-    LambdaCall(TaskPool* pool, F&& call)
-        : PooledCall(
-              pool, sizeof(LambdaCall), [](PooledCall* self) { static_cast<LambdaCall*>(self)->function(); },
-              [](PooledCall* self) { static_cast<LambdaCall*>(self)->function.~F(); }),
-          function(std::move(call)) {}
-    ~LambdaCall() = delete;  // finish() destroys the function, the block goes back as it is
-};
-
-template <class F>
-PooledCall* EventLoop::make_pooled_call(F function) {
-    static_assert(alignof(LambdaCall<F>) <= 16, "blocks are aligned to 16 bytes");
-    if (pool == nullptr) return nullptr;
-    void* memory = pool->blocks.take(sizeof(LambdaCall<F>));
-    if (memory == nullptr) return nullptr;
-    return ::new (memory) LambdaCall<F>(pool, std::move(function));
-}
 
 }  // namespace pollard

@@ -40,7 +40,6 @@
 
 #include "core/awaitable.h"
 #include "core/callback.h"
-#include "core/event_loop.h"
 #include "core/scheduler.h"
 #include "core/task.h"
 #include "platform/result.h"
@@ -64,17 +63,13 @@ public:
     /// A future that goes while it is pending never calls it.
     void add_done_callback(Callback& callback) {
         bind();
-        pollard::add_done_callback(done(), waiters_, home_->ready, callback);
+        pollard::add_done_callback(done(), waiters_, *home_, callback);
     }
     /// The same for a lambda, in a pooled block; CallHandle::cancel takes it back. Error: out_of_memory.
     template <class F>
     Result<CallHandle> add_done_callback(F function) {
         bind();
-        POLLARD_REQUIRE(home_->loop != nullptr, "a lambda needs an event loop's pool: use a Callback here");
-        PooledCall* call = home_->loop->make_pooled_call(std::move(function));
-        if (call == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate);
-        pollard::add_done_callback(done(), waiters_, home_->ready, *call);
-        return CallHandle(*call);
+        return add_done_lambda(done(), waiters_, *home_, std::move(function));
     }
     /// How many were taken out: 1, or 0 when it is not registered or on its way already.
     int remove_done_callback(Callback& callback) const {
@@ -101,6 +96,8 @@ protected:
 
     /// Those who wait are made ready.
     void complete(State how);
+    /// The message is its object; without one, the message of the task through which the request came.
+    static Error error_of_cancel(std::string_view message);
     /// The future goes, with what it holds.
     void close(const Error& error);
 
@@ -162,7 +159,7 @@ public:
     bool cancel(std::string_view message = {}) {
         result_seen_ = true;
         if (done()) return false;
-        outcome_ = Result<T>(cancelled_error("future", message));
+        outcome_ = Result<T>(error_of_cancel(message));
         complete(State::cancelled);
         return true;
     }
@@ -206,11 +203,14 @@ struct Future<T>::AwaitedByName {
     bool failed() const { return cancelled_after_end || future->failed(); }
     Result<T> result() {
         if (cancelled_after_end) return cancelled_error("future");
+        if (current_scheduler->cancel_messages != 0) [[unlikely]]
+            forget_cancel_message_here();
         return future->result();
     }
-    /// Done, and the frame is on its way: it is told `cancelled` all the same.
+    /// Done, and the frame is on its way: it is told `cancelled` all the same, unless that is what it will be told.
     CancelOutcome cancel() {
-        if (!future->cancel()) cancelled_after_end = true;
+        if (!future->cancel() && future->outcome_.error().kind != ErrorKind::cancelled)
+            cancelled_after_end = true;
         return CancelOutcome::accepted;
     }
     void describe(Text& text) const { future->describe(text); }

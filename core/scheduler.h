@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "core/frame.h"
 #include "platform/memory.h"
@@ -24,6 +25,7 @@
 
 namespace pollard {
 
+class Context;
 struct EventLoop;
 struct Scheduler;
 struct TaskState;
@@ -35,6 +37,8 @@ inline constexpr std::uint32_t inline_completions_in_a_row = 32;
 struct TaskPool {
     BlockPool blocks;
     Scheduler* scheduler = nullptr;
+    /// Values of context variables that somebody can see (core/context.h).
+    std::uint32_t bindings = 0;
 
     /// Null when memory is out.
     static TaskPool* create(Scheduler& owner);
@@ -61,6 +65,8 @@ struct Scheduler {
     /// Tasks with a cancellation that no await has delivered yet. Almost always 0; while it is not, each work
     /// is followed by a look whether the request can be delivered now (run_batch_carefully).
     std::uint32_t pending_cancels = 0;
+    /// Tasks with a cancel message that no await has taken yet. Almost always 0.
+    std::uint32_t cancel_messages = 0;
     std::uint64_t works_run = 0;
     /// The loop this is the scheduler of; null when there is none.
     EventLoop* loop = nullptr;
@@ -68,15 +74,24 @@ struct Scheduler {
     TaskPool* pool = nullptr;
     /// The frame that runs now.
     Frame* running = nullptr;
+    /// The context variables of the lambda that runs now; see core/callback.h.
+    Context* callback_context = nullptr;
+    /// While a task is being asked to end: the message, for the tasks and futures to which the request is passed on.
+    std::string_view message_on_its_way;
     /// All tasks that are not done, in the order of their creation (TaskState::in_all_tasks).
     Link tasks;
+    /// Those that were cancelled by the closing loop and failed meanwhile, in the order of their ends.
+    Link failed_at_the_end;
     std::uint32_t next_task_id = 1;
     Work careful_from_here{&careful_type};
     static const WorkType careful_type;
     void (*error_handler)(void* context, const ErrorReport& report) = nullptr;
     void* error_context = nullptr;
 
-    Scheduler() { tasks.next = tasks.previous = &tasks; }
+    Scheduler() {
+        tasks.next = tasks.previous = &tasks;
+        failed_at_the_end.next = failed_at_the_end.previous = &failed_at_the_end;
+    }
     Scheduler(const Scheduler&) = delete;
 
     void make_ready(Work& work) { ready.push_back(work); }
@@ -89,6 +104,10 @@ struct Scheduler {
     /// From inside a work: whatever of the batch is left shall be run carefully.
     void be_careful_from_now_on();
     void begin_to_be_careful();
+    /// A task that was cancelled because the loop closes has ended; see report_failed_at_the_end.
+    void keep_for_the_end(TaskState& task);
+    /// Reports those of them that ended with an error instead.
+    void report_failed_at_the_end();
     /// To the error handler, or on stderr when there is none.
     void report(const ErrorReport& report);
     TaskState* running_task();

@@ -13,6 +13,7 @@
 
 #include "core/awaitable.h"
 #include "core/scheduler.h"
+#include "core/task.h"
 #include "core/timers.h"
 #include "platform/clock.h"
 
@@ -38,7 +39,7 @@ public:
 
     bool failed() const { return deadline_ns == cancelled; }
     Result<void> result() const {
-        if (failed()) return Error(ErrorKind::cancelled, Call::await).on("sleep");
+        if (failed()) return cancelled_error("sleep");
         return {};
     }
 

@@ -29,6 +29,8 @@
 #include <utility>
 
 #include "core/awaitable.h"
+#include "core/callback.h"
+#include "core/context.h"
 #include "core/frame.h"
 #include "core/scheduler.h"
 #include "platform/result.h"
@@ -44,7 +46,25 @@ struct TaskType {
     bool root_indirect;           // or of a pointer to it (a compiler's coroutine)
 };
 
-/// The part of a task that is the same for all: 56 bytes.
+/// How a task begins. asyncio's names.
+struct TaskOptions {
+    /// For narration and reports; null: "Serve#2", after the coroutine's type. Cut to 31 characters.
+    const char* name = nullptr;
+    /// Its first step runs inside create_task, if the loop runs: what needs not wait is done on return.
+    bool eager_start = false;
+    /// Instead of a copy of the creator's context.
+    const Context* context = nullptr;
+};
+
+/// What few tasks have, in a block of its own from the loop's pool.
+struct TaskExtras {
+    char name[32] = {};
+    /// Until an await has taken it. As long as an Error can say.
+    char cancel_message[sizeof(ErrorObject::text)] = {};
+    Context context;
+};
+
+/// The part of a task that is the same for all: 64 bytes.
 struct TaskState {
     Link in_all_tasks;  // the loop's list of tasks that are not done
     const TaskType* type;
@@ -60,6 +80,7 @@ struct TaskState {
     /// Somebody has seen, or will see, how it ended: no report when it is freed.
     std::uint32_t result_seen : 1 = false;
     std::uint32_t cancelled_by_close : 1 = false;
+    TaskExtras* extras = nullptr;
 
     TaskState(const TaskType& task_type, Scheduler& owner) : type(&task_type), home(owner.pool) {}
 
@@ -71,30 +92,66 @@ struct TaskState {
     static TaskState* of(Link* link) { return reinterpret_cast<TaskState*>(link); }
 
     /// Asks the task to end. True: asked; it will end some turns later, or not at all if it handles the
-    /// request. False: it is done already.
-    bool cancel();
+    /// request. False: it is done already. The message goes with the request into the error that the task's await gives
+    /// (cut to 23 characters, like every error's object); of several requests at one await the first message wins.
+    bool cancel(std::string_view message = {});
     /// Takes one request back (not below none), for who made it: a timeout, a group. With the last, a request that no
     /// await has delivered yet is withdrawn. Returns how many are left.
     std::uint32_t uncancel();
     void clear_pending_cancel();
+    /// What this task's await answers to a request: `what`, or the message in its place, which is then taken.
+    Error take_cancelled_error(Call call, std::string_view what);
+    /// The await that got the request ended otherwise.
+    void forget_cancel_message();
+    /// Error: out_of_memory.
+    Result<void> set_name(std::string_view name);
+    /// False: out of memory.
+    bool need_extras();
     void hold() {
         ++references;
         POLLARD_REQUIRE(references != 0, "too many references to one task: sixteen million");
     }
     void let_go();
 };
-static_assert(sizeof(void*) != 8 || sizeof(TaskState) == 56);
+static_assert(sizeof(void*) != 8 || sizeof(TaskState) == 64);
 
 /// Told by run_chain when a task's root frame has finished.
 void task_finished(TaskState& task);
 /// A frame has suspended while some task has a cancellation pending: delivers it if it is this frame's.
 void deliver_pending_cancel(Frame& frame);
 
-/// What an await answers when it was cancelled: `what` names what was waited for ("sleep"); a message takes its place.
-Error cancelled_error(std::string_view what, std::string_view message = {});
+/// What an await of the running task answers when it was cancelled: `what` names what was waited for ("sleep"). The
+/// message of the request, if there is one, takes its place.
+Error cancelled_error(std::string_view what);
+/// An await of the running task ends otherwise than by the request that it may have got.
+void forget_cancel_message_here();
 
-/// How a task is called in narration and reports: "Serve#2".
+/// How a task is called in narration and reports: its name, or "Serve#2".
 Text name_of(TaskState& task);
+
+/// The task whose frame runs now; null in a callback, and outside a run.
+TaskState* current_task();
+
+/// The tasks of a loop that are not done, in the order of their creation: `for (TaskState& task : all_tasks(loop))`.
+/// None of them may end inside this `for`; cancelling them is fine, since that ends them later.
+class all_tasks {
+public:
+    explicit all_tasks(Scheduler& scheduler) : tasks_(&scheduler.tasks) {}
+    struct Iterator {
+        Link* link;
+        TaskState& operator*() const { return *TaskState::of(link); }
+        Iterator& operator++() {
+            link = link->next;
+            return *this;
+        }
+        bool operator==(const Iterator&) const = default;
+    };
+    Iterator begin() const { return {tasks_->next}; }
+    Iterator end() const { return {tasks_}; }
+
+private:
+    Link* tasks_;
+};
 
 /// A counted reference to a task that ends with a Result<T>.
 template <class T>
@@ -122,7 +179,7 @@ public:
     bool done() const { return state_->done; }
     /// Ended with Error{cancelled}.
     bool cancelled() const { return done() && state_->root().flags.cancelled; }
-    bool cancel() const { return state_->cancel(); }
+    bool cancel(std::string_view message = {}) const { return state_->cancel(message); }
     std::uint32_t cancel_requests() const { return state_->cancel_requests; }
     std::uint32_t uncancel() const { return state_->uncancel(); }
 
@@ -132,16 +189,36 @@ public:
         state_->result_seen = true;
         return *static_cast<const Result<T>*>(state_->root().slot());
     }
+    /// The error it ended with (kind `none`: it has a value); invalid_state while it runs.
+    Error error() const { return result().error(); }
+
+    Text name() const { return name_of(*state_); }
+    /// Cut to 31 characters. Error: out_of_memory.
+    Result<void> set_name(std::string_view name) const { return state_->set_name(name); }
+
+    /// As Future::add_done_callback.
+    void add_done_callback(Callback& callback) const {
+        pollard::add_done_callback(done(), state_->waiters, state_->scheduler(), callback);
+    }
+    template <class F>
+    Result<CallHandle> add_done_callback(F function) const {
+        return add_done_lambda(done(), state_->waiters, state_->scheduler(), std::move(function));
+    }
+    int remove_done_callback(Callback& callback) const {
+        return pollard::remove_done_callback(done(), callback);
+    }
 
 private:
     TaskState* state_ = nullptr;
 };
 
-/// `CO_AWAIT(result, task)`: waits until the task is done. Cancelling the one who waits cancels the task too.
+/// `CO_AWAIT(result, task)`: waits until the task is done. Cancelling the one who waits cancels the task too. A task that
+/// waits for itself would never end: it is told Error{invalid_state} at once.
 template <class T>
 struct TaskRef<T>::AwaitedByName {
     TaskState* task;
     bool cancelled_after_end = false;
+    bool waits_for_itself = false;
     static constexpr AwaitedType::Kind awaited_kind = AwaitedType::Kind::task_pointer;
 
     explicit AwaitedByName(TaskRef& named) : task(named.state_) {
@@ -152,18 +229,22 @@ struct TaskRef<T>::AwaitedByName {
     bool start(Frame& frame_waiting) {
         tell_await(frame_waiting);
         if (task->done) return true;
+        if (task_of(frame_waiting) == task) [[unlikely]]
+            return waits_for_itself = true;
         task->waiters.push_back(frame_waiting);
         return false;
     }
-    bool failed() const { return cancelled_after_end || task->root().flags.failed; }
+    bool failed() const { return cancelled_after_end || waits_for_itself || task->root().flags.failed; }
     Result<T> result() {
-        if (cancelled_after_end) return Error(ErrorKind::cancelled, Call::await);
-        return TaskRef(*task).result();
+        if (cancelled_after_end) return cancelled_error(name_of(*task).view());
+        if (current_scheduler->cancel_messages != 0) [[unlikely]]
+            forget_cancel_message_here();
+        return TaskRef(*task).result();  // (of a task that waits for itself: invalid_state, it is not done)
     }
+    /// Done, and the waiter is in the ready queue: it is told `cancelled` all the same, unless that is what it will be
+    /// told.
     CancelOutcome cancel() {
-        if (task->cancel()) return CancelOutcome::accepted;
-        cancelled_after_end =
-            true;  // done, and the waiter is in the ready queue: it is told `cancelled` instead
+        if (!task->cancel() && !task->root().flags.cancelled) cancelled_after_end = true;
         return CancelOutcome::accepted;
     }
     void describe(Text& text) const { text.add("task %s", name_of(*task).c_str()); }
@@ -195,15 +276,15 @@ struct TaskBlock : TaskState {
 template <class C>
 using ValueOf = typename std::remove_reference_t<C>::value_type;
 
-/// Makes `coroutine` a task and puts it in the ready queue; nothing of it runs now. Errors: out_of_memory.
-template <class C>
-Result<TaskRef<ValueOf<C>>> create_task_on(Scheduler& scheduler, C&& coroutine);
+/// Gives the new task its number, its place among the others and in the ready queue; eager ones take their first step.
+/// False: out of memory; it goes when the last reference to it goes.
+bool begin_task(TaskState& task, const TaskOptions* options);
 
-/// Gives the new task its number and its place among the others.
-void register_task(TaskState& task);
-
+/// Makes `coroutine` a task and puts it in the ready queue; nothing of it runs now, unless the options say so. Errors:
+/// out_of_memory.
 template <class C>
-Result<TaskRef<ValueOf<C>>> create_task_on(Scheduler& scheduler, C&& coroutine) {
+Result<TaskRef<ValueOf<C>>> create_task_on(Scheduler& scheduler, C&& coroutine,
+                                           const TaskOptions* options = nullptr) {
     static_assert(!std::is_lvalue_reference_v<C>,
                   "a task takes the coroutine over: pass it by value or std::move");
     using Block = TaskBlock<std::remove_reference_t<C>>;
@@ -215,9 +296,9 @@ Result<TaskRef<ValueOf<C>>> create_task_on(Scheduler& scheduler, C&& coroutine) 
         coroutine.close_unstarted();
         return Error(ErrorKind::out_of_memory, Call::create_task);
     }
-    auto* block = ::new (memory) Block(scheduler, std::forward<C>(coroutine));
-    register_task(*block);
-    return TaskRef<ValueOf<C>>(*block);
+    TaskRef<ValueOf<C>> task(*::new (memory) Block(scheduler, std::forward<C>(coroutine)));
+    if (!begin_task(task.state(), options)) return Error(ErrorKind::out_of_memory, Call::create_task);
+    return task;
 }
 
 }  // namespace pollard

@@ -12,6 +12,7 @@
 
 #include "core/co_await.h"
 #include "core/coroutine.h"
+#include "core/event_loop.h"
 #include "core/sleep.h"
 
 using namespace pollard;
@@ -348,6 +349,25 @@ TEST_P(Futures, AWaiterSaysWhatItWaitsFor) {
     EXPECT_NE(text.view().find("a future, pending, 1 waiting"), std::string_view::npos) << text.c_str();
     ASSERT_TRUE(future.set_result(1));
     run_turns(1);
+}
+
+TEST_P(Futures, ALoopRunsUntilItIsDoneAndGivesItsValue) {
+    Future<int> future(loop);
+    Callback other = say("the rest of the batch");
+    ASSERT_TRUE(loop.call_later([&] { EXPECT_TRUE(future.set_result(4)); }, second_ns));
+    EXPECT_EQ(*loop.run_until_complete(future), 4);
+    loop.call_soon(other);
+    EXPECT_EQ(*loop.run_until_complete(future), 4) << "done already: one turn";
+    EXPECT_EQ(story, Story{"the rest of the batch"});
+}
+
+TEST_P(Futures, ALoopStoppedBeforeItIsDoneSaysSoAndItStaysPending) {
+    Future<int> future(loop);
+    ASSERT_TRUE(loop.call_soon([&] { loop.stop(); }));
+    EXPECT_EQ(loop.run_until_complete(future).error().kind, ErrorKind::stopped);
+    EXPECT_FALSE(future.done());
+    ASSERT_TRUE(loop.call_soon([&] { EXPECT_TRUE(future.set_result(4)); }));
+    EXPECT_EQ(*loop.run_until_complete(future), 4);
 }
 
 // --- cancelling who waits ---
