@@ -278,6 +278,7 @@ void EventLoop::report_pending_tasks() {
         const Error pending = Error(ErrorKind::invalid_state, Call::close).on(name_of(task).view());
         report({"a task was destroyed but it is pending", pending, &task});
         task.in_all_tasks.unlink();
+        innermost(task.root())->unlink();  // what it stands in line for may go now
     }
 }
 
