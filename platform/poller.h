@@ -10,7 +10,7 @@
 //      add(handle, token)           before anything else; the token comes back in events
 //      arm(handle, direction)       "I tried, it would block": promises at least one event after the direction
 //                                   becomes ready; that event disarms the direction
-//      ... wait() -> Event{token, readable|writable|...}
+//      ... wait() -> PollerEvent{token, readable|writable|...}
 //      remove(handle)               before the handle is closed, always
 //
 // epoll and kqueue register both directions at `add`, edge-triggered, and have no `arm` to call. poll(2) sets a
@@ -43,7 +43,7 @@ struct Token {
     bool operator==(const Token&) const = default;
 };
 
-/// What has happened on a registration: bits of Event::what. The first five have the numbers that poll(2) and
+/// What has happened on a registration: bits of PollerEvent::what. The first five have the numbers that poll(2) and
 /// epoll(7) gave them long ago, so that those two need no translation.
 enum class EventBits : std::uint32_t {
     readable = 0x01,
@@ -59,7 +59,7 @@ constexpr bool any(EventBits what, EventBits of_these) {
     return (static_cast<std::uint32_t>(what) & static_cast<std::uint32_t>(of_these)) != 0;
 }
 
-struct Event {
+struct PollerEvent {
     Token token;
     EventBits what;
 };
@@ -76,7 +76,7 @@ struct PollerType {
     /// Waits until there is an event, a wake, or `timeout_ns` have passed (rounded up to what the kernel can;
     /// negative: for ever). Gives the number of events stored; a wake, a time-out and an interruption by a
     /// signal give 0. Error `deadlock`: nothing can ever happen (simulated kernels only).
-    Result<std::size_t> (*wait)(Poller&, std::span<Event> events, std::int64_t timeout_ns);
+    Result<std::size_t> (*wait)(Poller&, std::span<PollerEvent> events, std::int64_t timeout_ns);
     /// Makes the present or the next wait return. Wakes coalesce; none is lost.
     void (*wake)(Poller&);
     /// Frees everything; what is still registered is forgotten, not closed.
@@ -92,7 +92,7 @@ struct Poller {
         return type->arm != nullptr ? type->arm(*this, token, direction) : Result<void>();
     }
     Result<void> remove(Token token) { return type->remove(*this, token); }
-    Result<std::size_t> wait(std::span<Event> events, std::int64_t timeout_ns) {
+    Result<std::size_t> wait(std::span<PollerEvent> events, std::int64_t timeout_ns) {
         return type->wait(*this, events, timeout_ns);
     }
     void wake() { type->wake(*this); }

@@ -755,8 +755,8 @@ protected:
         if (poller != nullptr) poller->close();
         Simulated::TearDown();
     }
-    std::vector<Event> wait(std::int64_t timeout_ns = 0, std::size_t capacity = 64) {
-        std::vector<Event> events(capacity);
+    std::vector<PollerEvent> wait(std::int64_t timeout_ns = 0, std::size_t capacity = 64) {
+        std::vector<PollerEvent> events(capacity);
         last = poller->wait(events, timeout_ns);
         events.resize(last ? *last : 0);
         return events;
@@ -882,7 +882,7 @@ TEST_F(SimulatedPollerTest, TwoPollersMayWatchOneHandle) {
     ASSERT_TRUE(second->add({ends.server, 5}));
     door.send(ends.client, "x");
     EXPECT_EQ(wait().size(), 1u);
-    Event event;
+    PollerEvent event;
     EXPECT_EQ(*second->wait({&event, 1}, 0), 1u);
     EXPECT_EQ(event.token.generation, 5u);
     second->close();
@@ -892,7 +892,7 @@ TEST_F(SimulatedPollerTest, WhatDoesNotFitInTheArrayComesNextTime) {
     std::vector<Handle> seen;
     for (int count = 0; count < 5; ++count) added(door.open());
     for (int round = 0; round < 3; ++round)
-        for (const Event& event : wait(0, 2)) seen.push_back(event.token.handle);
+        for (const PollerEvent& event : wait(0, 2)) seen.push_back(event.token.handle);
     EXPECT_EQ(seen, (std::vector<Handle>{3, 4, 5, 6, 7}));
 }
 
@@ -1413,7 +1413,7 @@ TEST_F(SimulatedPollerTest, OutOfOrderEventsAreShuffled) {
     std::vector<Handle> in_order, seen;
     kernel.faults.out_of_order_events = Faults::always;
     for (int count = 0; count < 20; ++count) in_order.push_back(added(door.open()).handle);
-    for (const Event& event : wait()) seen.push_back(event.token.handle);
+    for (const PollerEvent& event : wait()) seen.push_back(event.token.handle);
     EXPECT_NE(seen, in_order);
     EXPECT_TRUE(std::is_permutation(seen.begin(), seen.end(), in_order.begin(), in_order.end()));
 }
@@ -1513,7 +1513,7 @@ std::uint64_t poller_run(std::uint64_t seed) {
             door.connect(client, at("127.0.0.1", 80));
             keep(client);
         }
-        std::array<Event, 8> events;
+        std::array<PollerEvent, 8> events;
         const auto count = poller->wait(events, 1000);
         for (std::size_t index = 0; count && index < *count; ++index) {
             const Handle handle = events[index].token.handle;
@@ -1682,7 +1682,7 @@ void short_scenario() {
         EXPECT_TRUE(sent > 0 || sent == -ENOMEM || sent == -EPIPE || sent == -EBADF || sent == -ECONNREFUSED)
             << sent;
         EXPECT_TRUE(server < 0 || door.recv(server, 5000) != 0);
-        std::array<Event, 4> events;
+        std::array<PollerEvent, 4> events;
         if (poller) (void)(*poller)->wait(events, 0);
     }
     if (port) {

@@ -50,7 +50,7 @@ struct AttemptPort : CompletionPort {
     HandleTable<Registration> table;
     /// Work that came up outside of wait: cancelled operations, above all.
     WorkList news;
-    Event events[64];
+    PollerEvent events[64];
 };
 
 AttemptPort& self_of(CompletionPort& port) { return static_cast<AttemptPort&>(port); }
@@ -240,7 +240,7 @@ void wake_side(Registration& registration, Direction direction, WorkList& ready)
     }
 }
 
-void handle_event(AttemptPort& port, const Event& event, WorkList& ready) {
+void handle_event(AttemptPort& port, const PollerEvent& event, WorkList& ready) {
     using enum EventBits;
     Registration& registration = port.table[event.token.handle];
     // An event of a former owner of this number, fetched in the same batch as its end.

@@ -102,7 +102,7 @@ EventBits translate(std::uint32_t raw) {
 }
 
 // STOP: wait
-Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t timeout_ns) {
+Result<std::size_t> wait(Poller& base, std::span<PollerEvent> events, std::int64_t timeout_ns) {
     EpollPoller& poller = self_of(base);
     const std::size_t capacity =
         events.size() < std::size(poller.raw) ? events.size() : std::size(poller.raw);

@@ -172,7 +172,7 @@ void take_packet(AfdPoller& poller, const OVERLAPPED_ENTRY& packet) {
 }
 
 // STOP: wait
-Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t timeout_ns) {
+Result<std::size_t> wait(Poller& base, std::span<PollerEvent> events, std::int64_t timeout_ns) {
     AfdPoller& poller = self_of(base);
     const std::intptr_t count = wait_for_packets(*poller.kernel, poller.port, poller.packets, packet_batch,
                                                  poller.ready.empty() ? timeout_ns : 0);

@@ -104,7 +104,7 @@ void wake(Poller& base) {
 
 // --- waiting ---
 
-Event translate(const RawEvent& raw) {
+PollerEvent translate(const RawEvent& raw) {
     using enum EventBits;
     EventBits what = raw.filter == EVFILT_READ ? readable : writable;
     if ((raw.flags & EV_EOF) != 0) {
@@ -126,7 +126,7 @@ std::intptr_t take_events(KqueuePoller& poller, std::size_t room, std::int64_t t
 }
 
 // STOP: wait
-Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t timeout_ns) {
+Result<std::size_t> wait(Poller& base, std::span<PollerEvent> events, std::int64_t timeout_ns) {
     KqueuePoller& poller = self_of(base);
     const std::intptr_t count = take_events(poller, events.size(), timeout_ns);
     // A signal came: to the caller that is a wait without events; it looks at its clock again and comes back.

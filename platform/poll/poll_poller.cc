@@ -163,7 +163,7 @@ Result<void> remove(Poller& base, Token token) {
 // --- waiting ---
 
 /// Takes the news of one entry, and disarms what it tells of.
-Event take_event(PollPoller& poller, pollfd& entry) {
+PollerEvent take_event(PollPoller& poller, pollfd& entry) {
     using enum EventBits;
     Registration& registration = poller.by_handle[entry.fd];
     const Token token = {entry.fd, registration.generation};
@@ -177,7 +177,7 @@ Event take_event(PollPoller& poller, pollfd& entry) {
     return {token, what};
 }
 
-Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t timeout_ns) {
+Result<std::size_t> wait(Poller& base, std::span<PollerEvent> events, std::int64_t timeout_ns) {
     PollPoller& poller = self_of(base);
     std::intptr_t left =
         poller.kernel->poll(*poller.kernel, poller.list, poller.count, round_up_to_ms(timeout_ns));

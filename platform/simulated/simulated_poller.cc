@@ -116,14 +116,14 @@ EventBits take_events(Registration& registration) {
     return what;
 }
 
-void shuffle(SimulatedKernel& kernel, std::span<Event> events) {
+void shuffle(SimulatedKernel& kernel, std::span<PollerEvent> events) {
     for (std::size_t left = events.size(); left > 1; --left)
         std::swap(events[left - 1], events[kernel.random.below(left)]);
 }
 
 struct Batch {
     SimulatedPoller& poller;
-    std::span<Event> events;
+    std::span<PollerEvent> events;
     std::size_t count = 0;
 
     static bool collect(void* context) {
@@ -138,15 +138,15 @@ struct Batch {
     }
 };
 
-Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t timeout_ns) {
+Result<std::size_t> wait(Poller& base, std::span<PollerEvent> events, std::int64_t timeout_ns) {
     SimulatedPoller& poller = self_of(base);
     SimulatedKernel& kernel = poller.simulated;
     const std::int64_t began_ns = kernel.now_ns;
     Batch batch{poller, events};
     const WaitEnd end = wait_on_virtual_clock(kernel, &poller.signal, timeout_ns, Batch::collect, &batch);
-    const std::span<Event> found = events.first(batch.count);
+    const std::span<PollerEvent> found = events.first(batch.count);
     if (kernel.chance(kernel.faults.out_of_order_events)) shuffle(kernel, found);
-    for (const Event& event : found) {
+    for (const PollerEvent& event : found) {
         kernel.digest.add(event.token.handle);
         kernel.digest.add(static_cast<std::int64_t>(event.what));
     }

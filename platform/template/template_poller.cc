@@ -42,7 +42,7 @@ Result<void> remove(Poller&, Token) {
         "nobody has fetched yet; not_found when it is not watched");
 }
 
-Result<std::size_t> wait(Poller&, std::span<Event>, std::int64_t) {
+Result<std::size_t> wait(Poller&, std::span<PollerEvent>, std::int64_t) {
     return not_written(
         "write wait: sleep until the kernel has events, a wake comes, or the time-out is over (rounded "
         "up, negative: for ever); translate the events into EventBits; a wake, a time-out and EINTR give "

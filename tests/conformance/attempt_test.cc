@@ -16,7 +16,7 @@ using enum EventBits;
 
 /// A poller whose next wait gives `next`, and which notes what it is asked for. It needs no `arm`, as epoll.
 struct ScriptedPoller : Poller {
-    std::vector<Event> next;
+    std::vector<PollerEvent> next;
     std::vector<Token> added;
     std::vector<Token> removed;
 };
@@ -32,8 +32,8 @@ constexpr PollerType scripted_poller_type = {
         static_cast<ScriptedPoller&>(poller).removed.push_back(token);
         return {};
     },
-    .wait = [](Poller& poller, std::span<Event> events, std::int64_t) -> Result<std::size_t> {
-        const std::vector<Event> now = std::exchange(static_cast<ScriptedPoller&>(poller).next, {});
+    .wait = [](Poller& poller, std::span<PollerEvent> events, std::int64_t) -> Result<std::size_t> {
+        const std::vector<PollerEvent> now = std::exchange(static_cast<ScriptedPoller&>(poller).next, {});
         std::ranges::copy(now, events.begin());
         return now.size();
     },
@@ -58,7 +58,7 @@ protected:
         return ends;
     }
     /// A turn in which the poller tells these.
-    void tell(std::vector<Event> events) {
+    void tell(std::vector<PollerEvent> events) {
         poller.next = std::move(events);
         driver.turn(0);
     }

@@ -135,7 +135,7 @@ TEST_P(PollList, GrowingWithoutMemoryIsAnErrorAndLosesNothing) {
 TEST_P(PollList, AWakeThatCannotBeReadIsAnErrorAndIsTakenLater) {
     poller->wake();
     world.failing.fail(Call::read, EIO);
-    Event event;
+    PollerEvent event;
     const Error error = poller->wait({&event, 1}, -1).error();
     EXPECT_EQ(error.code, EIO);
     EXPECT_EQ(error.call, Call::read);

@@ -119,14 +119,14 @@ protected:
     }
     std::size_t wait_on(Poller& which, std::int64_t timeout_ns, std::size_t capacity = 16) {
         if (broken_) return 0;
-        std::vector<Event> events(capacity);
+        std::vector<PollerEvent> events(capacity);
         const Result<std::size_t> count = which.wait(events, timeout_ns);
         EXPECT_TRUE(count) << describe(count.error()).c_str();
         broken_ = !count;
         if (broken_) return 0;
         EXPECT_LE(*count, capacity);
         for (std::size_t index = 0; index < *count; ++index) {
-            const Event& event = events[index];
+            const PollerEvent& event = events[index];
             tokens_.push_back(event.token);
             EventBits& told = told_[event.token.handle];
             told = told | event.what;

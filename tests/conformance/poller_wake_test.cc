@@ -261,7 +261,7 @@ TEST_P(PollerWake, AnInterruptedWaitLosesNoEvent) {
 TEST_P(PollerWake, AFailedWaitIsAnErrorAndTheNextOneWorks) {
     if (GetParam().waits_by == Call::none) GTEST_SKIP() << "its waits do not pass the door";
     world.failing.fail(GetParam().waits_by, EIO);
-    Event event;
+    PollerEvent event;
     const Result<std::size_t> waited = poller->wait({&event, 1}, 0);
     EXPECT_EQ(kind_of(waited), ErrorKind::other);
     EXPECT_EQ(waited.error().code, EIO);
@@ -284,7 +284,7 @@ TEST_P(PollerWake, AWaitThatNothingCanEndIsADeadlock) {
     if (may_be_interrupted()) GTEST_SKIP() << "its waits may end early, by an interruption";
     world.simulated()->external_wakes_expected = 0;
     add(world.listener());
-    Event event;
+    PollerEvent event;
     EXPECT_EQ(kind_of(poller->wait({&event, 1}, -1)), ErrorKind::deadlock);
     poller->wake();
     EXPECT_EQ(wait(-1), 0u) << "it goes on after a deadlock";

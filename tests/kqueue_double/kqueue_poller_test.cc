@@ -47,7 +47,7 @@ protected:
 
     /// All that one look tells of this handle.
     EventBits look(Handle handle) {
-        Event events[16];
+        PollerEvent events[16];
         const Result<std::size_t> count = poller->wait(events, 0);
         EXPECT_TRUE(count);
         EventBits all{};
@@ -96,7 +96,7 @@ TEST_F(KqueuePollerTest, AnObserverIsToldOfWaitsAndNotOfWakes) {
     told = 0;
     (*opened)->wake();
     EXPECT_EQ(told, 0);
-    Event event;
+    PollerEvent event;
     EXPECT_TRUE((*opened)->wait({&event, 1}, 0));
     EXPECT_GE(told, 1);
     current_observer = nullptr;
@@ -113,7 +113,7 @@ TEST_F(KqueuePollerTest, NoTimeoutIsLongerThanADay) {
     };
     const Result<Poller*> opened = open_kqueue_poller(asked);
     ASSERT_TRUE(opened);
-    Event events[16];
+    PollerEvent events[16];
     constexpr std::int64_t day_ns = 24 * 3600 * second_ns;
     for (const auto& [given_ns, expected_ns] : {std::pair<std::int64_t, std::int64_t>{0, 0},
                                                 {1, 1},

@@ -147,7 +147,7 @@ timeval* as_timeval(std::int64_t timeout_ns, timeval& room) {
 
 /// Goes once around the registered numbers; `look(number)` says what is to be told of each. What does not fit into
 /// `events` stays armed, and the next wait tells it.
-std::size_t tell(SelectPoller& poller, std::span<Event> events, const auto& look) {
+std::size_t tell(SelectPoller& poller, std::span<PollerEvent> events, const auto& look) {
     std::size_t stored = 0;
     for (Handle looks = 0; looks < poller.end && stored < events.size(); ++looks) {
         if (poller.next_look >= poller.end) poller.next_look = 0;
@@ -170,7 +170,7 @@ EventBits ready_bits(const Sets& ready, Handle handle) {
 }
 
 /// The call has failed because a number in the sets is not open. Whoever waits for it is told, and tries, and finds out.
-std::size_t tell_who_is_closed(SelectPoller& poller, std::span<Event> events) {
+std::size_t tell_who_is_closed(SelectPoller& poller, std::span<PollerEvent> events) {
     return tell(poller, events, [&poller](Handle handle) {
         const bool closed =
             ready_bits(poller.armed, handle) != EventBits{} && try_alone(poller, handle) == -EBADF;
@@ -178,7 +178,7 @@ std::size_t tell_who_is_closed(SelectPoller& poller, std::span<Event> events) {
     });
 }
 
-Result<std::size_t> wait(Poller& base, std::span<Event> events, std::int64_t timeout_ns) {
+Result<std::size_t> wait(Poller& base, std::span<PollerEvent> events, std::int64_t timeout_ns) {
     SelectPoller& poller = self_of(base);
     Sets ready = poller.armed;
     FD_SET(poller.wake.readable_end(), &ready.reading);

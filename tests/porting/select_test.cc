@@ -26,8 +26,8 @@ protected:
         EXPECT_GE(made, number) << "the limit of open descriptors is too low for this test";
         return world.keep(made);
     }
-    Event only_event() {
-        Event events[8];
+    PollerEvent only_event() {
+        PollerEvent events[8];
         const Result<std::size_t> count = poller->wait(events, patience_ns);
         EXPECT_TRUE(count) << describe(count.error()).c_str();
         EXPECT_EQ(count.value_or(0), 1u);
@@ -58,7 +58,7 @@ TEST_F(SelectPollerTest, TheHighestNumberOfASetIsWatched) {
     ASSERT_TRUE(poller->add(token));
     ASSERT_TRUE(poller->arm(token, Direction::read));
     world.send(ends.peer, "x");
-    const Event event = only_event();
+    const PollerEvent event = only_event();
     EXPECT_EQ(event.token, token);
     EXPECT_EQ(event.what, EventBits::readable);
     EXPECT_TRUE(poller->remove(token));
@@ -82,7 +82,7 @@ TEST_F(SelectPollerTest, OneClosedNumberIsToldAndTheOthersGoOn) {
         ASSERT_TRUE(poller->arm(token, Direction::read));
     }
     world.close(closed.ours);  // and not removed before: somebody's mistake
-    const Event event = only_event();
+    const PollerEvent event = only_event();
     EXPECT_EQ(event.token, of_closed);
     EXPECT_EQ(event.what, EventBits::error);
     world.send(ends.peer, "x");
@@ -97,7 +97,7 @@ TEST_F(SelectPollerTest, AnEventDisarmsItsDirectionAndNoOther) {
     ASSERT_TRUE(poller->arm(token, Direction::read));
     ASSERT_TRUE(poller->arm(token, Direction::write));
     EXPECT_EQ(only_event().what, EventBits::writable);
-    Event event;
+    PollerEvent event;
     EXPECT_EQ(poller->wait({&event, 1}, 0).value_or(1), 0u) << "it would be told again and again";
     world.send(ends.peer, "x");
     EXPECT_EQ(only_event().what, EventBits::readable);
