@@ -156,7 +156,8 @@ Text describe(Frame& frame) {
     Text text;
     text.add("%s", frame.frame_type().name);
     if (frame.site != nullptr) {
-        text.add(" at %s:%u, waits for %s", frame.site->file, frame.site->line, frame.site->expression);
+        // (A co_await has no text but the name of its function, which may be long: what follows matters more.)
+        text.add(" at %s:%u, waits for %.80s", frame.site->file, frame.site->line, frame.site->expression);
         Text what;
         frame.site->awaited->describe(awaited_by(frame), what);
         if (what.size != 0) text.add(" (%s)", what.c_str());

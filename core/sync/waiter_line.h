@@ -1,0 +1,191 @@
+// WaiterLine: frames that wait their turn, first come, first served.
+//
+// A lock, a semaphore, a condition, a barrier, a queue: whoever cannot go on at once joins a line, and whoever
+// makes room wakes the first. What stands in the line is a part of the awaitable itself, which stands in its
+// frame's slot; so waiting takes no memory.
+//
+//      line ->  [ C ] [ D ] [ E ]                 newcomers join here, at the end
+//                 |wake_first
+//      ready queue -> ... [ C ] ...               C is woken: it counts as one of the line until it has run
+//                           |its turn
+//                   takes what it waited for, and its frame goes on at once,
+//                   or finds it gone, and waits again
+//
+// Between being woken and its turn, others run. So a newcomer may only pass when nobody is in line *and* nobody
+// is woken (`anybody`): that is what keeps a lock from being snatched from under the one whose turn it is.
+//
+// A waiter can be cancelled at both places. In line: it leaves at once, and its frame is told when its own turn
+// in the ready queue comes. Woken: it keeps its turn, but only to pass on what it was woken for.
+//
+//      start --(must wait)--> in_line --wake--> woken --its turn--> over
+//                                |                                   ^
+//                                +--cancel--> leaving --its turn-----+
+//
+// Thread rule: the loop's thread only. A line belongs to the loop of those who stand in it; it may be woken from
+// outside a run.
+//
+// Read next: core/sync/acquire.h, core/sync/event.h (the simplest user).
+#pragma once
+
+#include <cstdint>
+
+#include "core/awaitable.h"
+#include "core/scheduler.h"
+#include "platform/result.h"
+#include "platform/work.h"
+
+namespace pollard {
+
+class WaiterLine;
+
+/// A frame's place in a line, or, once woken, in the ready queue. Part of the awaitable it waits for.
+struct LineWaiter : Work {
+    enum class Place : std::uint8_t {
+        nowhere,  // not started
+        in_line,
+        woken,    // in the ready queue, for the reason it waited for
+        leaving,  // in the ready queue, because it was cancelled in line
+        over,     // it waits no more
+    };
+
+    Frame* frame;
+    WaiterLine* line;  // where it stands, or by which it was woken; null: that line needs to know no more
+    Place place = Place::nowhere;
+    bool cancelled = false;
+
+    explicit LineWaiter(const WorkType* how_it_takes_its_turn) : Work(unset) {
+        next = nullptr;
+        type = how_it_takes_its_turn;
+    }
+    LineWaiter(const LineWaiter&) = delete;
+};
+
+class WaiterLine {
+public:
+    WaiterLine() = default;
+    WaiterLine(const WaiterLine&) = delete;
+    ~WaiterLine() {
+        POLLARD_REQUIRE(!anybody(),
+                        "a lock, event, condition, semaphore, barrier or queue is destroyed while "
+                        "frames wait for it: cancel them and let them end first");
+    }
+
+    /// Somebody is in line, or was woken and has not run yet.
+    bool anybody() const { return woken_ != 0 || !waiters_.empty(); }
+    bool anybody_woken() const { return woken_ != 0; }
+
+    void join(LineWaiter& waiter) {
+        POLLARD_REQUIRE(scheduler_ == current_scheduler || !anybody(),
+                        "frames of two loops wait for one thing: use one for each loop");
+        scheduler_ = current_scheduler;
+        waiter.line = this;
+        waiter.place = LineWaiter::Place::in_line;
+        waiters_.push_back(waiter);
+    }
+
+    /// False: nobody is in line.
+    bool wake_first() {
+        if (waiters_.empty()) return false;
+        auto& waiter = static_cast<LineWaiter&>(waiters_.pop_front());
+        waiter.place = LineWaiter::Place::woken;
+        ++woken_;
+        scheduler_->make_ready(waiter);
+        return true;
+    }
+    void wake_all() {
+        while (wake_first()) {
+        }
+    }
+    /// The same, and whoever owns the line may even be destroyed before they run: they need nothing of it.
+    void dismiss_all() {
+        while (!waiters_.empty()) {
+            auto& waiter = static_cast<LineWaiter&>(waiters_.pop_front());
+            waiter.place = LineWaiter::Place::woken;
+            waiter.line = nullptr;
+            scheduler_->make_ready(waiter);
+        }
+    }
+
+    /// One who was woken has its turn.
+    void turn_came() { --woken_; }
+    /// Leaves the line for the ready queue, to be told that it was cancelled.
+    void send_off(LineWaiter& waiter) {
+        waiter.unlink();
+        waiter.place = LineWaiter::Place::leaving;
+        scheduler_->make_ready(waiter);
+    }
+
+    /// How many stand in line; counted by walking along it, for people to read.
+    unsigned length() const {
+        unsigned count = 0;
+        for (const Work* waiter = waiters_.first(); waiter != nullptr; waiter = waiters_.next(*waiter))
+            ++count;
+        return count;
+    }
+
+private:
+    WorkList waiters_;
+    Scheduler* scheduler_ = nullptr;
+    std::uint32_t woken_ = 0;
+};
+
+/// What awaitables derive from that wait in a line. `Self` says what happens when its turn comes:
+///
+///      bool take_turn(bool woken)   true: over, the frame goes on now (cancelled or not). False: it has
+///                                   joined a line again. `woken` is false when it was cancelled in line
+///      void give_up(bool woken)     the frame is destroyed: pass on what it was woken for
+template <class Self>
+class WaitsInLine : public LineWaiter {
+public:
+    /// Also after it was woken: then it passes on what it was given, and its frame is told `cancelled`.
+    CancelOutcome cancel() {
+        if (place == Place::over) return CancelOutcome::refused;
+        cancelled = true;
+        if (place == Place::in_line) line->send_off(*this);
+        return CancelOutcome::accepted;
+    }
+
+    void abandon() {
+        if (place == Place::nowhere || place == Place::over) return;
+        unlink();
+        const bool woken = leave_place();
+        cancelled = true;
+        self().give_up(woken);
+    }
+
+protected:
+    WaitsInLine() : LineWaiter(&turn_type) {}
+    ~WaitsInLine() = default;
+
+    /// For `start`: there is no need to wait.
+    bool finish_at_once() {
+        place = Place::over;
+        return true;
+    }
+    /// For `start`: `waiting` goes on when its turn has come.
+    bool wait_in(WaiterLine& chosen_line, Frame& waiting) {
+        frame = &waiting;
+        chosen_line.join(*this);
+        return false;
+    }
+
+private:
+    Self& self() { return static_cast<Self&>(*this); }
+
+    /// True: it was woken, not cancelled in line.
+    bool leave_place() {
+        const bool woken = place == Place::woken;
+        if (woken && line != nullptr) line->turn_came();
+        place = Place::over;
+        return woken;
+    }
+
+    static void run_turn(Work* work) {
+        auto* waiter = static_cast<WaitsInLine*>(work);
+        const bool woken = waiter->leave_place();
+        if (waiter->self().take_turn(woken)) go_on(waiter->frame);
+    }
+    static constexpr WorkType turn_type = {run_turn, "the turn of one who waited in line"};
+};
+
+}  // namespace pollard
