@@ -31,8 +31,8 @@ Result<void> QueueState::Join::result() const {
 }
 
 void QueueState::Join::describe(Text& text) const {
-    if (place == Place::woken)
-        text.add("queue, all is finished");  // and it may exist no more
+    if (place == Place::leaving)
+        text.add("queue join, over");  // and the queue may exist no more
     else
         text.add("%s, %llu unfinished", queue_->name_, static_cast<unsigned long long>(queue_->unfinished_));
 }

@@ -61,7 +61,7 @@ public:
     Join join();
 
 protected:
-    QueueState(std::int64_t maxsize, const char* name) : maxsize_(maxsize), name_(name) {}
+    QueueState(std::int64_t maxsize, const char* name) : maxsize_(maxsize), name_(name) { room_ = limit(); }
     ~QueueState() = default;
 
     std::size_t limit() const { return maxsize_ > 0 ? static_cast<std::size_t>(maxsize_) : SIZE_MAX; }
@@ -72,7 +72,12 @@ protected:
     void item_is_finished() {
         if (unfinished_ != 0 && --unfinished_ == 0) joiners_.dismiss_all();
     }
-    void mark_shut_down() { shut_down_ = true; }
+    void mark_shut_down() {
+        shut_down_ = true;
+        room_ = 0;
+    }
+    /// How many items it takes: limit(), or none after shutdown.
+    std::size_t room() const { return room_; }
     /// Those who wait look again.
     void tell_all();
     Error error_of(ErrorKind kind, Call call) const;
@@ -86,6 +91,7 @@ private:
     WaiterLine joiners_;
     std::uint64_t unfinished_ = 0;
     std::int64_t maxsize_;
+    std::size_t room_;
     const char* name_;
     bool shut_down_ = false;
 };
@@ -183,9 +189,10 @@ private:
 
     /// none: it is in. queue_full: that would have to wait.
     ErrorKind try_put(Item& item) {
-        if (is_shut_down()) return ErrorKind::queue_shut_down;
-        if (full()) return ErrorKind::queue_full;
-        if (!items_.make_room(limit())) return ErrorKind::out_of_memory;
+        if (items_.size() >= room())
+            return is_shut_down() ? ErrorKind::queue_shut_down : ErrorKind::queue_full;
+        if (!items_.make_room(room())) [[unlikely]]
+            return ErrorKind::out_of_memory;
         items_.push(std::move(item));
         item_was_put();
         return ErrorKind::none;

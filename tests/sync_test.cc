@@ -530,7 +530,7 @@ TYPED_TEST(Events, AnEventMayBeDestroyedAsSoonAsItIsSet) {
         this->settle();
         event.set();
     }
-    EXPECT_TRUE(this->contains(this->printed_tasks(), "(event, was set)")) << this->printed_tasks();
+    EXPECT_TRUE(this->contains(this->printed_tasks(), "(event, over)")) << this->printed_tasks();
     b.cancel();
     this->settle();
     EXPECT_EQ(story, (Story{"a", "b: cancelled"}));

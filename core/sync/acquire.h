@@ -102,20 +102,17 @@ public:
     using Acquire<Resource>::Acquire;
     /// Nobody asked for the guard: it is made here, and releases at once.
     ~AcquireGuard() {
-        if (this->place == LineWaiter::Place::over && !this->failed() && !taken_) value().release();
+        if (this->place == LineWaiter::Place::over && !this->failed()) value().release();
     }
 
     Guard<Resource> value() {
-        taken_ = true;
+        this->place = LineWaiter::Place::nowhere;  // the guard has it now
         return Guard<Resource>(*this->resource_);
     }
     Result<Guard<Resource>> result() {
         if (this->failed()) return cancelled_error(Resource::noun);
         return value();
     }
-
-private:
-    bool taken_ = false;
 };
 
 }  // namespace pollard

@@ -55,8 +55,8 @@ public:
         return {};
     }
     void describe(Text& text) const {
-        if (place == Place::woken)
-            text.add("event, was set");  // and may exist no more
+        if (place == Place::leaving)
+            text.add("event, over");  // it was set, and may exist no more
         else
             event_->describe(text);
     }

@@ -25,6 +25,9 @@
 // Read next: core/sync/acquire.h (the awaitables), core/sync/condition.h.
 #pragma once
 
+#include <cstdint>
+#include <utility>
+
 #include "core/sync/acquire.h"
 
 namespace pollard {
@@ -49,18 +52,18 @@ public:
 
     /// Frees the lock and wakes the first in line.
     void release() {
-        POLLARD_REQUIRE(locked_, "release() of a lock that nobody holds: acquire it first, release it once");
+        POLLARD_REQUIRE(locked(), "release() of a lock that nobody holds: acquire it first, release it once");
         POLLARD_REQUIRE(guard_ == nullptr,
                         "release() of a lock that a guard holds: release the guard instead");
         free_it();
     }
     /// Somebody holds it. False also after a release, while the one who was woken has not run.
-    bool locked() const { return locked_; }
+    bool locked() const { return state_ == State::held; }
 
     /// "lock, held, 3 in line"
     void describe(Text& text) const {
-        const char* state = locked_ ? "held" : line_.anybody_woken() ? "free, the next is woken" : "free";
-        text.add("%s, %s", noun, state);
+        static constexpr const char* words[] = {"free", "handed on", "held"};
+        text.add("%s, %s", noun, words[static_cast<int>(state_)]);
         if (const unsigned waiting = line_.length(); waiting != 0) text.add(", %u in line", waiting);
     }
 
@@ -73,18 +76,19 @@ private:
     template <class>
     friend class WaitsForCondition;
 
+    /// handed_on: released, and the first in line is woken to take it. Somebody stands in line only while the
+    /// lock is held or handed on.
+    enum class State : std::uint8_t { free, handed_on, held };
+
     bool take_now() {
-        if (locked_ || line_.anybody()) return false;
-        locked_ = true;
+        if (state_ != State::free) return false;
+        state_ = State::held;
         return true;
     }
-    void take_in_turn() { locked_ = true; }
-    void free_it() {
-        locked_ = false;
-        line_.wake_first();
-    }
+    void take_in_turn() { state_ = State::held; }
+    void free_it() { state_ = line_.wake_first() ? State::handed_on : State::free; }
     void pass_on(bool woken) {
-        if (woken) line_.wake_first();
+        if (woken) free_it();
     }
     void moved_to(Guard<Lock>* guard) { guard_ = guard; }
     void release_from(const Guard<Lock>* guard) {
@@ -101,7 +105,7 @@ private:
     WaiterLine line_;
     /// Who releases it; null: nobody holds it, or somebody who calls release().
     Guard<Lock>* guard_ = nullptr;
-    bool locked_ = false;
+    State state_ = State::free;
 };
 
 using LockGuard = Guard<Lock>;

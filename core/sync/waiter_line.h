@@ -43,20 +43,18 @@ struct LineWaiter : Work {
     enum class Place : std::uint8_t {
         nowhere,  // not started
         in_line,
-        woken,    // in the ready queue, for the reason it waited for
-        leaving,  // in the ready queue, because it was cancelled in line
+        woken,    // in the ready queue for what it waited for; the line still counts it
+        leaving,  // in the ready queue, and the line knows no more of it: cancelled in line, or dismissed
         over,     // it waits no more
     };
 
+    // Written when it joins a line, like the links: most who ask need not wait.
     Frame* frame;
-    WaiterLine* line;  // where it stands, or by which it was woken; null: that line needs to know no more
+    WaiterLine* line;
     Place place = Place::nowhere;
     bool cancelled = false;
 
-    explicit LineWaiter(const WorkType* how_it_takes_its_turn) : Work(unset) {
-        next = nullptr;
-        type = how_it_takes_its_turn;
-    }
+    LineWaiter() : Work(unset) {}
     LineWaiter(const LineWaiter&) = delete;
 };
 
@@ -100,8 +98,7 @@ public:
     void dismiss_all() {
         while (!waiters_.empty()) {
             auto& waiter = static_cast<LineWaiter&>(waiters_.pop_front());
-            waiter.place = LineWaiter::Place::woken;
-            waiter.line = nullptr;
+            waiter.place = LineWaiter::Place::leaving;
             scheduler_->make_ready(waiter);
         }
     }
@@ -132,7 +129,7 @@ private:
 /// What awaitables derive from that wait in a line. `Self` says what happens when its turn comes:
 ///
 ///      bool take_turn(bool woken)   true: over, the frame goes on now (cancelled or not). False: it has
-///                                   joined a line again. `woken` is false when it was cancelled in line
+///                                   joined a line again. `woken` is false when it left the line otherwise
 ///      void give_up(bool woken)     the frame is destroyed: pass on what it was woken for
 template <class Self>
 class WaitsInLine : public LineWaiter {
@@ -154,7 +151,7 @@ public:
     }
 
 protected:
-    WaitsInLine() : LineWaiter(&turn_type) {}
+    WaitsInLine() = default;
     ~WaitsInLine() = default;
 
     /// For `start`: there is no need to wait.
@@ -165,6 +162,7 @@ protected:
     /// For `start`: `waiting` goes on when its turn has come.
     bool wait_in(WaiterLine& chosen_line, Frame& waiting) {
         frame = &waiting;
+        type = &turn_type;
         chosen_line.join(*this);
         return false;
     }
@@ -172,10 +170,10 @@ protected:
 private:
     Self& self() { return static_cast<Self&>(*this); }
 
-    /// True: it was woken, not cancelled in line.
+    /// True: it was woken, and did not leave otherwise.
     bool leave_place() {
         const bool woken = place == Place::woken;
-        if (woken && line != nullptr) line->turn_came();
+        if (woken) line->turn_came();
         place = Place::over;
         return woken;
     }
