@@ -26,7 +26,7 @@
 //
 // File and line of a `co_await` come from std::source_location; its text is not to be had.
 //
-// Read next: demos/three_forms.cc puts the forms side by side.
+// Read next: demos/three_forms.cc puts the forms side by side; core/co_generator.h.
 #pragma once
 
 #include <coroutine>
@@ -115,7 +115,7 @@ struct Awaiter {
     bool await_suspend(std::coroutine_handle<Promise> coroutine) {
         Promise& promise = coroutine.promise();
         frame = &promise;
-        promise.area.awaited = &awaited;
+        *static_cast<void**>(promise.slot()) = &awaited;
         promise.resume_point = ResumePoint{site.line};
         promise.site = &site;
         return !awaited.start(promise);
@@ -127,24 +127,10 @@ struct Awaiter {
     }
 };
 
-template <class T>
-struct Promise : Frame {
-    // In a Frame's slot stands what it waits for (here: where that is), and at the end the result.
-    union Area {
-        void* awaited;
-        Result<T> result;
-        Area() : awaited(nullptr) {}
-        ~Area() {}
-    } area;
-    static_assert(alignof(Area) <= 16);
+/// What is the same in all promises, whatever their coroutines give.
+struct PromiseFrame : Frame {
+    explicit PromiseFrame(const FrameType* frame_type) : Frame(frame_type) {}
 
-    Promise() : Frame(&type_record) {}
-    ~Promise() {
-        if (flags.finished) area.result.~Result<T>();
-    }
-
-    Co<T> get_return_object();
-    static Co<T> get_return_object_on_allocation_failure();
     static void* operator new(std::size_t size) noexcept { return take_block(size); }
     static void operator delete(void* block, std::size_t size) { give_back_block(block, size); }
 
@@ -164,6 +150,26 @@ struct Promise : Frame {
         A& named, const std::source_location& where = std::source_location::current()) {
         return {named, where};
     }
+};
+
+template <class T>
+struct Promise : PromiseFrame {
+    // In a Frame's slot stands what it waits for (here: where that is), and at the end the result.
+    union Area {
+        void* awaited;
+        Result<T> result;
+        Area() : awaited(nullptr) {}
+        ~Area() {}
+    } area;
+    static_assert(alignof(Area) <= 16);
+
+    Promise() : PromiseFrame(&type_record) {}
+    ~Promise() {
+        if (flags.finished) area.result.~Result<T>();
+    }
+
+    Co<T> get_return_object();
+    static Co<T> get_return_object_on_allocation_failure();
 
     void store(Result<T> result) {
         flags.finished = true;

@@ -54,6 +54,23 @@ struct Nothing {
     bool operator==(const Nothing&) const = default;
 };
 
+/// What a generator waits for at a yield, of whatever kind it is: its consumer's next request.
+inline constexpr AwaitedType consumer_type = {
+    .name = "the next request",
+    .kind = AwaitedType::Kind::yield,
+    .cancel = [](void*) { return CancelOutcome::refused; },
+    .abandon = [](void*) {},
+    .destroy = [](void*) {},
+    .describe = [](const void*, Text&) {},
+};
+template <class PlaceOf>
+inline constexpr Site yield_site = {.file = PlaceOf{}().file,
+                                    .expression = PlaceOf{}().expression,
+                                    .awaited = &consumer_type,
+                                    .line = static_cast<std::uint16_t>(PlaceOf{}().line),
+                                    .indirect = false,
+                                    .borrowed = true};
+
 template <class Self, class Yield, class Send = Nothing, class Return = Nothing>
 class Generator : public Frame {
     struct Yielding {
@@ -251,22 +268,6 @@ private:
             target = step.error();
         return FrameProgress::goes_on;
     }
-
-    static constexpr AwaitedType consumer = {
-        .name = "the next request",
-        .kind = AwaitedType::Kind::yield,
-        .cancel = [](void*) { return CancelOutcome::refused; },
-        .abandon = [](void*) {},
-        .destroy = [](void*) {},
-        .describe = [](const void*, Text&) {},
-    };
-    template <class PlaceOf>
-    static constexpr Site yield_site = {.file = PlaceOf{}().file,
-                                        .expression = PlaceOf{}().expression,
-                                        .awaited = &consumer,
-                                        .line = static_cast<std::uint16_t>(PlaceOf{}().line),
-                                        .indirect = false,
-                                        .borrowed = true};
 
     bool running_ = false;
     std::optional<Yield> yielded_;

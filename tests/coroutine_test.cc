@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "core/async_generator.h"
 #include "core/co_await.h"
 #include "core/sleep.h"
 #include "core/task.h"
@@ -656,55 +655,6 @@ TEST_F(Coroutines, ACompilerMadeFrameWithoutMemoryIsAnErrorValue) {
     Frame waiter(nullptr);
     EXPECT_TRUE(made.start(waiter));
     EXPECT_EQ(made.result().error().kind, ErrorKind::out_of_memory);
-}
-
-// --- asynchronous generators ---
-
-struct Ticks : AsyncGenerator<Ticks, int, Awaits<Sleep>> {
-    int count = 0;
-    int i = 0;
-    Progress body() {
-        CO_BEGIN;
-        for (i = 0; i < count; ++i) {
-            if (i % 2 == 1) CO_TRY(sleep_ns(0));
-            CO_YIELD(i);
-        }
-        CO_END;
-    }
-};
-
-struct Consumes : Coroutine<Consumes, int, Awaits<Next<Ticks>>> {
-    Ticks ticks;
-    int stop_at = 100;
-    Result<int> tick;
-    int sum = 0;
-    Progress body() {
-        CO_BEGIN;
-        for (;;) {
-            CO_AWAIT(tick, ticks.next());
-            if (!tick && tick.error().kind == ErrorKind::stopped) CO_RETURN(sum);
-            if (!tick) CO_RETURN(tick.error());
-            sum += *tick;
-            if (*tick == stop_at) CO_RETURN(sum);
-        }
-        CO_END;
-    }
-};
-
-TEST_F(Coroutines, AnAsynchronousGeneratorGivesItsValuesWaitingInBetween) {
-    EXPECT_EQ(*run(Consumes{.ticks = {.count = 5}}), 10);
-}
-
-TEST_F(Coroutines, AnAsynchronousGeneratorMayBeDroppedHalfUsed) {
-    EXPECT_EQ(*run(Consumes{.ticks = {.count = 5}, .stop_at = 2}), 3);
-}
-
-TEST_F(Coroutines, CancellingAConsumerReachesInsideTheGenerator) {
-    auto task = spawn(Consumes{.ticks = {.count = 5}});
-    scheduler.run_turn();
-    task.cancel();
-    scheduler.run_until_idle();
-    EXPECT_TRUE(task.cancelled());
 }
 
 // --- mistakes ---
