@@ -39,7 +39,11 @@ struct TaskPool {
     Scheduler* scheduler = nullptr;
     /// Values of context variables that somebody can see (core/context.h).
     std::uint32_t bindings = 0;
+    /// Asynchronous generators in blocks (AsyncGeneratorState::in_all); one may outlive the scheduler too.
+    Link async_generators;
+    bool asyncgens_were_shut_down = false;
 
+    TaskPool() { async_generators.next = async_generators.previous = &async_generators; }
     /// Null when memory is out.
     static TaskPool* create(Scheduler& owner);
     /// The owner goes; the pool follows when its last block has come back.

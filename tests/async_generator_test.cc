@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/async_generator_ref.h"
 #include "core/co_generator.h"
 #include "core/sleep.h"
 #include "core/task.h"
@@ -554,6 +555,193 @@ TEST_F(AsyncGenerators, AskingAllocatesNothing) {
     const MemoryCounters before = memory_counters();
     for (int i = 0; i < 100; ++i) EXPECT_TRUE(run(Skips{.ticks = &ticks}));
     EXPECT_EQ(memory_counters().allocations, before.allocations);
+}
+
+// --- counted ones, which the loop closes ---
+
+template <class Author>
+class CountedBothAuthors : public BothAuthors<Author> {
+protected:
+    using Ref = AsyncGeneratorRef<typename Author::Generator>;
+    void SetUp() override {
+        BothAuthors<Author>::SetUp();
+        this->scheduler.error_handler = [](void*, const ErrorReport& report) {
+            story.push_back(std::string("reported: ") + report.message + ": " + words(report.error));
+        };
+    }
+    Ref make_counted(int count, Manner manner = Manner::ends) {
+        auto made = make_async_generator(this->make(count, manner));
+        EXPECT_TRUE(made);
+        return *std::move(made);
+    }
+    Result<int> next(Ref& generator) {
+        return this->ask([&] { return generator.next(); });
+    }
+    std::size_t blocks() { return this->scheduler.pool->blocks.blocks_in_use(); }
+};
+TYPED_TEST_SUITE(CountedBothAuthors, Authors, );
+
+const char* const not_closed = "reported: an asynchronous generator could not be closed: ";
+
+TYPED_TEST(CountedBothAuthors, DroppedHalfUsedTheLoopClosesItInATaskOfItsOwn) {
+    auto ticks = this->make_counted(3);
+    EXPECT_EQ(*this->next(ticks), 0);
+    ticks = {};
+    EXPECT_TRUE(story.empty()) << "not at once";
+    EXPECT_NE(this->scheduler.tasks.next, &this->scheduler.tasks);
+    this->scheduler.run_until_idle();
+    EXPECT_EQ(story, (Story{"cleanup begins: closed", "cleanup ends"}));
+    EXPECT_EQ(this->blocks(), 0u);
+}
+
+TYPED_TEST(CountedBothAuthors, DroppedUnusedOrFinishedItJustGoes) {
+    auto unused = this->make_counted(3);
+    auto finished = this->make_counted(0);
+    EXPECT_TRUE(ended(this->next(finished)));
+    unused = {};
+    finished = {};
+    EXPECT_EQ(this->scheduler.tasks.next, &this->scheduler.tasks) << "no task was made";
+    EXPECT_EQ(this->blocks(), 0u);
+    EXPECT_TRUE(story.empty());
+}
+
+TYPED_TEST(CountedBothAuthors, OnlyTheLastReferenceCounts) {
+    auto ticks = this->make_counted(3);
+    auto second = ticks;
+    EXPECT_EQ(*this->next(ticks), 0);
+    ticks = {};
+    this->scheduler.run_until_idle();
+    EXPECT_TRUE(story.empty());
+    EXPECT_EQ(*this->next(second), 1);
+    second = {};
+    this->scheduler.run_until_idle();
+    EXPECT_EQ(story, (Story{"cleanup begins: closed", "cleanup ends"}));
+}
+
+TYPED_TEST(CountedBothAuthors, WhatTheCleanupOfADroppedOneFailsWithGoesToTheHandler) {
+    auto ticks = this->make_counted(3, Manner::fails);
+    EXPECT_EQ(*this->next(ticks), 0);
+    ticks = {};
+    this->scheduler.run_until_idle();
+    EXPECT_EQ(story.back(), not_closed + words(Error(ErrorKind::broken_pipe, Call::send)));
+}
+
+TYPED_TEST(CountedBothAuthors, ACloserThatIsCancelledGivesUpAndTheGeneratorGoes) {
+    auto ticks = this->make_counted(3);
+    EXPECT_EQ(*this->next(ticks), 0);
+    ticks = {};
+    TaskState::of(this->scheduler.tasks.next)->cancel();
+    this->scheduler.run_until_idle();
+    EXPECT_TRUE(story.empty());
+    EXPECT_EQ(this->blocks(), 0u);
+}
+
+TYPED_TEST(CountedBothAuthors, ShutdownClosesAllHalfUsedOnesTogetherAndReportsTheirErrors) {
+    auto fresh = this->make_counted(3);
+    auto first = this->make_counted(3);
+    auto second = this->make_counted(3, Manner::fails);
+    EXPECT_EQ(*this->next(first), 0);
+    EXPECT_EQ(*this->next(second), 0);
+    EXPECT_TRUE(this->run(shutdown_asyncgens()));
+    EXPECT_EQ(story, (Story{"cleanup begins: closed", "cleanup begins: closed", "cleanup ends",
+                            "cleanup ends", not_closed + words(Error(ErrorKind::broken_pipe, Call::send))}));
+    EXPECT_EQ(first.state_of_body(), GeneratorState::finished);
+    EXPECT_EQ(second.state_of_body(), GeneratorState::finished);
+    EXPECT_EQ(fresh.state_of_body(), GeneratorState::created);
+}
+
+TYPED_TEST(CountedBothAuthors, ShutdownWaitsForThoseThatWereDroppedBefore) {
+    auto ticks = this->make_counted(3);
+    EXPECT_EQ(*this->next(ticks), 0);
+    ticks = {};
+    auto task = this->spawn(shutdown_asyncgens());
+    while (!task.done()) this->scheduler.run_turn();
+    EXPECT_EQ(story, (Story{"cleanup begins: closed", "cleanup ends"}));
+}
+
+TYPED_TEST(CountedBothAuthors, ShutdownWithNothingToCloseDoesNotSuspend) {
+    auto task = this->spawn(shutdown_asyncgens());
+    this->scheduler.run_turn();
+    EXPECT_TRUE(task.done());
+}
+
+TYPED_TEST(CountedBothAuthors, ShutdownReportsThatAGeneratorIsBusy) {
+    auto ticks = this->make_counted(3);
+    EXPECT_EQ(*this->next(ticks), 0);
+    using Requested = typename TypeParam::Generator;
+    auto waiting = this->spawn(
+        BothAuthors<TypeParam>::template asks<Next<Requested>, int>([&] { return ticks.next(); }));
+    EXPECT_TRUE(this->run(shutdown_asyncgens()));
+    ASSERT_EQ(story.size(), 1u);
+    EXPECT_NE(story[0].find("could not be closed"), std::string::npos);
+    EXPECT_NE(story[0].find("busy"), std::string::npos);
+    EXPECT_EQ(*waiting.result(), 1);
+    ticks = {};
+    this->scheduler.run_until_idle();
+}
+
+TYPED_TEST(CountedBothAuthors, ACancelledShutdownEndsCancelled) {
+    auto ticks = this->make_counted(3);
+    EXPECT_EQ(*this->next(ticks), 0);
+    auto task = this->spawn(shutdown_asyncgens());
+    this->scheduler.run_turn();
+    this->scheduler.run_turn();
+    task.cancel();
+    this->scheduler.run_until_idle();
+    EXPECT_TRUE(task.cancelled());
+    EXPECT_EQ(story, (Story{"cleanup begins: closed", "cleanup is cancelled"}));
+}
+
+TYPED_TEST(CountedBothAuthors, OneThatIsFirstAskedAfterShutdownIsReportedOnce) {
+    auto ticks = this->make_counted(3);
+    EXPECT_TRUE(this->run(shutdown_asyncgens()));
+    EXPECT_EQ(*this->next(ticks), 0);
+    EXPECT_EQ(*this->next(ticks), 1);
+    ASSERT_EQ(story.size(), 1u);
+    EXPECT_NE(story[0].find("first asked after shutdown_asyncgens"), std::string::npos);
+    ticks = {};
+    this->scheduler.run_until_idle();
+}
+
+TYPED_TEST(CountedBothAuthors, AReferenceMayOutliveTheLoop) {
+    Scheduler other;
+    other.pool = TaskPool::create(other);
+    AsyncGeneratorRef<typename TypeParam::Generator> kept;
+    {
+        const SchedulerScope here(other);
+        kept = this->make_counted(3);
+        auto task = *create_task_on(
+            other, BothAuthors<TypeParam>::template asks<Next<typename TypeParam::Generator>, int>(
+                       [&] { return kept.next(); }));
+        other.run_until_idle();
+        EXPECT_EQ(*task.result(), 0);
+    }
+    other.pool->orphan();
+    kept = {};
+    EXPECT_TRUE(story.empty());
+}
+
+TYPED_TEST(CountedBothAuthors, MakingOneWithoutMemoryIsAnErrorValue) {
+    fail_allocations_after(0);
+    auto made = make_async_generator(this->make(3));
+    EXPECT_EQ(made.error().kind, ErrorKind::out_of_memory);
+}
+
+TEST_F(AsyncGenerators, DroppingTheLastReferenceUnderOneWhoWaitsIsAMistakeWithASentence) {
+    auto ticks = *make_async_generator(Ticks{.count = 3});
+    auto make_next = [&] { return ticks.next(); };
+    using Tests = BothAuthors<ByHand>;
+    struct Opens : Tests {
+        using Tests::asks;
+    };
+    auto first = run(Opens::asks<Next<Ticks>, int>(make_next));
+    auto waiting = spawn(Opens::asks<Next<Ticks>, int>(make_next));
+    scheduler.run_turn();
+    EXPECT_DEATH(ticks = {}, "let that frame keep one");
+    scheduler.run_until_idle();
+    EXPECT_EQ(*waiting.result(), 1);
+    ticks = {};
+    scheduler.run_until_idle();
 }
 
 }  // namespace
