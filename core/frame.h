@@ -42,6 +42,11 @@ namespace pollard {
 struct Frame;
 struct TaskState;
 
+/// What stands where a value is asked for and there is none: a generator that takes nothing in, or returns nothing.
+struct Nothing {
+    bool operator==(const Nothing&) const = default;
+};
+
 /// The source line at which a body goes on; 0 is its beginning. A type of its own, with no named values, so
 /// that a CO_AWAIT inside the user's own `switch` does not compile instead of jumping somewhere else.
 enum class ResumePoint : std::uint16_t {};

@@ -49,11 +49,6 @@ inline const char* describe(GeneratorState state) {
     return names[static_cast<int>(state)];
 }
 
-/// A generator that takes nothing in, or returns nothing.
-struct Nothing {
-    bool operator==(const Nothing&) const = default;
-};
-
 /// What a generator waits for at a yield, of whatever kind it is: its consumer's next request.
 inline constexpr AwaitedType consumer_type = {
     .name = "the next request",

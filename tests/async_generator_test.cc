@@ -734,7 +734,7 @@ TEST_F(AsyncGenerators, DroppingTheLastReferenceUnderOneWhoWaitsIsAMistakeWithAS
     struct Opens : Tests {
         using Tests::asks;
     };
-    auto first = run(Opens::asks<Next<Ticks>, int>(make_next));
+    EXPECT_EQ(*run(Opens::asks<Next<Ticks>, int>(make_next)), 0);
     auto waiting = spawn(Opens::asks<Next<Ticks>, int>(make_next));
     scheduler.run_turn();
     EXPECT_DEATH(ticks = {}, "let that frame keep one");
