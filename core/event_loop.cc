@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/await_graph.h"
 #include "core/sleep.h"
 #include "platform/kernel.h"
 #include "platform/observer.h"
@@ -166,7 +167,7 @@ Result<void> EventLoop::run() {
         std::fprintf(stderr,
                      "pollard: nothing can ever happen any more on the kernel '%s', but these still wait:\n",
                      kernel_name());
-        print_tasks(stderr);
+        print_tree(*this, stderr);
     }
     if (run_error_.kind != ErrorKind::none) return run_error_;
     return {};
@@ -288,26 +289,6 @@ void EventLoop::drop_queued_works() {
     while (!ready.empty()) {
         Work& work = ready.pop_front();
         if (work.type == &PooledCall::run_type) static_cast<PooledCall&>(work).finish();
-    }
-}
-
-// --- who waits for what ---
-
-namespace {
-void print_chain(std::FILE* out, Frame& root) {
-    int depth = 1;
-    for (Frame* frame = &root; frame != nullptr; frame = child_of(*frame)) {
-        Text line = describe(*frame);
-        std::fprintf(out, "%*s%s, since turn %u\n", 2 * depth, "", line.c_str(), frame->since_turn);
-        ++depth;
-    }
-}
-}  // namespace
-
-void EventLoop::print_tasks(std::FILE* out) {
-    for (TaskState& task : all_tasks(*this)) {
-        std::fprintf(out, "%s\n", name_of(task).c_str());
-        print_chain(out, task.root());
     }
 }
 

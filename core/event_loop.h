@@ -26,7 +26,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
 #include <new>
 #include <utility>
 
@@ -190,8 +189,6 @@ struct EventLoop : Scheduler {
     void set_debug(bool on) { debug_ = on; }
     /// In debug mode a work that runs this long is reported.
     std::int64_t slow_callback_duration_ns = 100 * millisecond_ns;
-    /// Every task that is not done, and the chain of what it waits for, one line each.
-    void print_tasks(std::FILE* out);
     std::size_t task_count() const;
 
     void insert_timer(Timer& timer, std::int64_t when_ns) {

@@ -25,6 +25,9 @@ struct WorkType {
     void (*run)(Work* work);
     const char* name;
     bool is_frame = false;  // a Frame of core/frame.h; for who wants to look at it before it runs
+    /// For work that runs on behalf of another: what it may make ready; null: nothing at this moment. For who wants to
+    /// know what waits for what (core/await_graph.h).
+    Work* (*wakes)(const Work* work) = nullptr;
 };
 
 /// For a node whose fields are written later, when it turns out to be needed.

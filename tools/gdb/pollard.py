@@ -8,7 +8,7 @@
     pollard help          this
 
 gdb's own `bt` shows the stack, and a waiting task has none: its frames are objects, each with its own waiter and
-place in the source. So this walks those objects, as print_tasks in core/event_loop.cc does:
+place in the source. So this walks those objects, as print_tree in core/await_graph.cc does:
 
     pollard::all_loops -> EventLoop -> tasks -> TaskState -> root Frame -> (site says how) -> child Frame -> ...
 
