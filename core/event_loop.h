@@ -69,6 +69,9 @@ public:
 
     /// Queues the callback and wakes the loop; callbacks of one thread run in the order of their calls.
     /// False: the loop has closed, the callback was not taken. (asyncio: call_soon_threadsafe.)
+    /// A signal handler may call it too: it takes no lock, it exchanges a pointer and writes to a descriptor. As for
+    /// everybody, not with a callback that is on its way already; a handler can come a second time before the first
+    /// callback has run, so it needs a flag that says so (see demos/demo_loop.cc).
     bool call_soon_threadsafe(Callback& callback) const;
     /// As EventLoop::stop, from any thread or a signal handler. False: the loop has closed.
     bool stop() const;

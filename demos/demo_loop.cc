@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "core/await_graph.h"
 #include "platform/interrupt.h"
 
 namespace pollard {
@@ -39,6 +40,8 @@ int DemoLoop::open() {
     }
     if (const Result<void> opened = loop.open(options); !opened)
         return fail("cannot open a loop on %s: %s", kernel, describe(opened.error()).c_str());
+    handle_.emplace(loop.handle());
+    print_tree_on_quit_key();
     return -1;
 }
 
@@ -54,12 +57,32 @@ int DemoLoop::finish(const Error& error) {
 }
 
 void DemoLoop::stop_on_interrupt() {
-    handle_.emplace(loop.handle());
     on_interrupt([](void* handle) { static_cast<LoopHandle*>(handle)->stop(); }, &*handle_);
+}
+
+void DemoLoop::print_tree_on_quit_key() {
+    static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler must not wait for a lock");
+    on_quit_key(ask_for_tree, this);
+}
+
+/// The tree cannot be drawn here: the signal may have come while the loop changed a list. So the loop is asked to call
+/// back, between two turns of its own. While that call is on its way, asking again adds nothing.
+void DemoLoop::ask_for_tree(void* self) {
+    auto& demo = *static_cast<DemoLoop*>(self);
+    if (!demo.asked_.exchange(true)) demo.handle_->call_soon_threadsafe(demo.answer_);
+}
+
+void DemoLoop::answer(void* self) {
+    auto& demo = *static_cast<DemoLoop*>(self);
+    demo.asked_.store(false);
+    print_tree(demo.loop, stderr);
 }
 
 bool DemoLoop::simulated() const { return begins_with(loop.kernel_name(), "simulated"); }
 
-DemoLoop::~DemoLoop() { current_observer = nullptr; }
+DemoLoop::~DemoLoop() {
+    if (handle_) on_quit_key(nullptr, nullptr);
+    current_observer = nullptr;
+}
 
 }  // namespace pollard

@@ -4,6 +4,9 @@
 //      --explain        tells the story of the run, floor by floor
 //      --trace FILE     writes a timeline for Perfetto or chrome://tracing
 //
+// And the quit key (Ctrl-\; on Windows Ctrl-Break; or kill -QUIT) prints on stderr who waits for whom at that moment; the
+// program goes on.
+//
 //      DemoLoop demo;
 //      const Option options[] = {demo.kernel_option(), demo.explain_option(), demo.trace_option(), ...};
 //      if (const int code = parse_options(argc, argv, options); code >= 0) return code;
@@ -11,6 +14,9 @@
 //      ... demo.loop.run_until_complete(Main{...}) ...
 //      return demo.finish(result.error());
 #pragma once
+
+#include <atomic>
+#include <optional>
 
 #include "core/event_loop.h"
 #include "core/trace/chrome_trace.h"
@@ -52,7 +58,14 @@ struct DemoLoop {
     EventLoop loop;
 
 private:
+    void print_tree_on_quit_key();
+    /// Called in a signal handler.
+    static void ask_for_tree(void* self);
+    static void answer(void* self);
+
     std::optional<LoopHandle> handle_;
+    Callback answer_{answer, this};
+    std::atomic<bool> asked_{false};  // the callback is on its way
 };
 
 }  // namespace pollard

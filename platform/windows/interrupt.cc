@@ -12,8 +12,17 @@ namespace {
 void (*volatile interrupted_function)(void*) = nullptr;
 void* volatile interrupted_context = nullptr;
 volatile bool came = false;
+void (*volatile asked_function)(void*) = nullptr;
+void* volatile asked_context = nullptr;
 
-BOOL WINAPI handle(DWORD) {
+BOOL WINAPI handle_quit_key(DWORD event) {
+    if (event != CTRL_BREAK_EVENT || asked_function == nullptr) return FALSE;
+    asked_function(asked_context);
+    return TRUE;
+}
+
+BOOL WINAPI handle(DWORD event) {
+    if (event == CTRL_BREAK_EVENT && asked_function != nullptr) return FALSE;  // left to handle_quit_key
     // Once: FALSE gives the next one to the system's own handler, which ends the program.
     if (came) return FALSE;
     came = true;
@@ -26,6 +35,14 @@ void on_interrupt(void (*interrupted)(void* context), void* context) {
     interrupted_context = context;
     interrupted_function = interrupted;
     ::SetConsoleCtrlHandler(handle, TRUE);
+}
+
+void on_quit_key(void (*asked)(void* context), void* context) {
+    ::SetConsoleCtrlHandler(handle_quit_key, FALSE);
+    asked_function = nullptr;  // never the old function with the new context
+    asked_context = context;
+    asked_function = asked;
+    if (asked != nullptr) ::SetConsoleCtrlHandler(handle_quit_key, TRUE);
 }
 
 const volatile bool& interrupt_came() { return came; }
