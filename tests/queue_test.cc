@@ -367,7 +367,7 @@ TYPED_TEST(Queues, JoinWaitsUntilTaskDoneWasCalledForEveryItem) {
     EXPECT_TRUE(queue.get_nowait() && queue.get_nowait());
     this->settle();
     EXPECT_EQ(queue.unfinished_tasks(), 2u);
-    EXPECT_TRUE(this->contains(this->printed_tasks(), "(queue, 2 unfinished)"));
+    EXPECT_TRUE(this->contains(this->printed_tree(), "queue, 2 unfinished"));
     EXPECT_TRUE(queue.task_done());
     this->settle();
     EXPECT_TRUE(story.empty()) << "getting is not finishing";
@@ -512,7 +512,7 @@ TYPED_TEST(Queues, BoundedLifoAndPriorityQueuesMakePuttersWait) {
     EXPECT_EQ(*smallest.get_nowait(), 2);
 }
 
-TYPED_TEST(Queues, PrintTasksSaysWhatExactlyIsWaitedFor) {
+TYPED_TEST(Queues, TheTreeSaysWhatExactlyIsWaitedFor) {
     Queue<int> full(1);
     PriorityQueue<int> empty;
     ASSERT_TRUE(full.put_nowait(1));
@@ -520,9 +520,9 @@ TYPED_TEST(Queues, PrintTasksSaysWhatExactlyIsWaitedFor) {
     auto b = this->get("b", empty);
     auto c = this->get("c", empty);
     this->settle();
-    EXPECT_TRUE(this->contains(this->printed_tasks(), "(queue, 1 of 1 items, 1 wait to put)"))
-        << this->printed_tasks();
-    EXPECT_TRUE(this->contains(this->printed_tasks(), "(priority queue, 0 items, 2 wait to get)"));
+    EXPECT_TRUE(this->contains(this->printed_tree(), "queue, 1 of 1 items, 1 wait to put"))
+        << this->printed_tree();
+    EXPECT_TRUE(this->contains(this->printed_tree(), "priority queue, 0 items, 2 wait to get"));
     full.shutdown();
     empty.shutdown();
     this->settle();

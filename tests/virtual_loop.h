@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/await_graph.h"
 #include "core/co_await.h"
 #include "core/coroutine.h"
 #include "core/event_loop.h"
@@ -125,9 +126,9 @@ protected:
         const SchedulerScope scope(loop);
         destroy_awaited(frame);
     }
-    std::string printed_tasks() {
+    std::string printed_tree() {
         std::FILE* file = std::tmpfile();
-        loop.print_tasks(file);
+        print_tree(loop, file);
         std::rewind(file);
         std::string text;
         for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file)) text += static_cast<char>(c);
