@@ -63,13 +63,16 @@ Context* current_context() {
     Scheduler* scheduler = current_scheduler;
     if (scheduler == nullptr) return nullptr;
     if (TaskState* task = scheduler->running_task())
-        return task->extras == nullptr ? nullptr : &task->extras->context;
+        return task->has_extras ? &task->extras()->context : nullptr;
     return scheduler->callback_context;
 }
 
 Context* current_context_to_change() {
     TaskState* task = current_task();
-    if (task != nullptr) return task->need_extras() ? &task->extras->context : nullptr;
+    if (task != nullptr) {
+        TaskExtras* extras = task->need_extras();
+        return extras == nullptr ? nullptr : &extras->context;
+    }
     Context* of_callback = current_scheduler == nullptr ? nullptr : current_scheduler->callback_context;
     POLLARD_REQUIRE(
         of_callback != nullptr,

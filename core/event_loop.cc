@@ -176,7 +176,7 @@ Result<void> EventLoop::run() {
 Result<void> EventLoop::run_forever() { return run(); }
 
 Result<void> EventLoop::run_until_done(TaskState& task) {
-    POLLARD_REQUIRE(task.home->scheduler == this, "this task belongs to another loop");
+    POLLARD_REQUIRE(task.pool().scheduler == this, "this task belongs to another loop");
     Callback leave(stop_from_callback, this);
     if (task.done)
         make_ready(leave);

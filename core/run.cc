@@ -16,8 +16,8 @@ Result<EventLoop*> Runner::loop_for_a_run() {
     return loop();
 }
 
-void Runner::keep_context(const TaskState& main_task) {
-    context_ = main_task.extras == nullptr ? Context() : main_task.extras->context;
+void Runner::keep_context(TaskState& main_task) {
+    context_ = main_task.has_extras ? main_task.extras()->context : Context();
 }
 
 Result<void> Runner::close() {

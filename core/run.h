@@ -65,7 +65,7 @@ public:
 
 private:
     Result<EventLoop*> loop_for_a_run();
-    void keep_context(const TaskState& main_task);
+    void keep_context(TaskState& main_task);
 
     LoopOptions options_;
     EventLoop loop_;

@@ -44,22 +44,33 @@ TaskState* current_task() {
 }
 
 Text name_of(TaskState& task) {
-    if (task.extras != nullptr && task.extras->name[0] != '\0') return Text().add("%s", task.extras->name);
+    const TaskExtras* extras = task.extras();
+    if (extras != nullptr && extras->name[0] != '\0') return Text().add("%s", extras->name);
     return Text().add("%s#%u", task.root().frame_type().name, task.id);
 }
 
 // --- the extras ---
 
-bool TaskState::need_extras() {
-    if (extras != nullptr) return true;
-    void* memory = home->blocks.take(sizeof(TaskExtras));
-    if (memory == nullptr) return false;
-    extras = ::new (memory) TaskExtras;
-    return true;
+TaskExtras* TaskState::need_extras() {
+    if (has_extras) return extras_;
+    void* memory = pool_->blocks.take(sizeof(TaskExtras));
+    if (memory == nullptr) return nullptr;
+    extras_ = ::new (memory) TaskExtras{.pool = pool_};
+    has_extras = true;
+    return extras_;
+}
+
+void TaskState::drop_extras() {
+    TaskPool& from = pool();
+    extras_->~TaskExtras();
+    from.give_back(extras_, sizeof(TaskExtras));
+    pool_ = &from;
+    has_extras = false;
 }
 
 Result<void> TaskState::set_name(std::string_view name) {
-    if (!need_extras()) return Error(ErrorKind::out_of_memory, Call::allocate).on(name);
+    TaskExtras* extras = need_extras();
+    if (extras == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate).on(name);
     std::snprintf(extras->name, sizeof extras->name, "%.*s", static_cast<int>(name.size()), name.data());
     return {};
 }
@@ -70,11 +81,11 @@ bool equip(TaskState& task, const TaskOptions* options) {
     const bool named = options != nullptr && options->name != nullptr;
     if (named && !task.set_name(options->name)) return false;
     Context context = options != nullptr && options->context != nullptr ? *options->context
-                                                                        : copy_current_context(*task.home);
+                                                                        : copy_current_context(task.pool());
     if (context.empty()) return true;
-    if (!task.need_extras()) return false;
-    task.extras->context = std::move(context);
-    return true;
+    TaskExtras* extras = task.need_extras();
+    if (extras != nullptr) extras->context = std::move(context);
+    return extras != nullptr;
 }
 
 void take_first_step(Scheduler& scheduler, Frame& root) {
@@ -104,7 +115,7 @@ bool begin_task(TaskState& task, const TaskOptions* options) {
     root.flags.started = true;
     root.flags.task_root = true;
     root.root_task = &task;
-    if (options != nullptr || task.home->bindings != 0) [[unlikely]]
+    if (options != nullptr || task.pool().bindings != 0) [[unlikely]]
         if (!equip(task, options)) {
             --task.references;  // the loop's
             return false;
@@ -162,15 +173,12 @@ void Scheduler::report_failed_at_the_end() {
 void TaskState::let_go() {
     if (--references != 0) return;
     const Frame& ended = root();
-    if (ended.flags.failed && !ended.flags.cancelled && !result_seen && home->scheduler != nullptr)
-        home->scheduler->report(
-            {"a task's error was never retrieved", ended.frame_type().error(&ended), this});
-    TaskPool& from = *home;
+    if (ended.flags.failed && !ended.flags.cancelled && !result_seen && pool().scheduler != nullptr)
+        scheduler().report({"a task's error was never retrieved", ended.frame_type().error(&ended), this});
+    if (has_extras) [[unlikely]]
+        drop_extras();
+    TaskPool& from = *pool_;
     const std::size_t size = type->size;
-    if (extras != nullptr) [[unlikely]] {
-        extras->~TaskExtras();
-        from.give_back(extras, sizeof(TaskExtras));
-    }
     type->destroy(this);
     from.give_back(this, size);
 }
@@ -189,15 +197,16 @@ CancelOutcome cancel_with_message(TaskState& task, std::string_view message) {
 
 /// Without memory for it, the request goes without its message.
 void keep_message(TaskState& task, std::string_view message) {
-    if (!task.need_extras() || task.extras->cancel_message[0] != '\0') return;
+    TaskExtras* extras = task.need_extras();
+    if (extras == nullptr || extras->cancel_message[0] != '\0') return;
     const Error error = Error().on(message);
-    std::memcpy(task.extras->cancel_message, error.text, sizeof error.text);
+    std::memcpy(extras->cancel_message, error.text, sizeof error.text);
     ++task.scheduler().cancel_messages;
 }
 }  // namespace
 
 bool TaskState::cancel(std::string_view message) {
-    if (done || home->scheduler == nullptr) {
+    if (done || pool().scheduler == nullptr) {
         result_seen = true;  // who cancels does not want to know how it ended
         return false;
     }
@@ -230,15 +239,15 @@ Error cancelled_error(std::string_view what) {
 
 Error TaskState::take_cancelled_error(Call call, std::string_view what) {
     const Error error(ErrorKind::cancelled, call);
-    if (extras == nullptr || extras->cancel_message[0] == '\0') return what.empty() ? error : error.on(what);
-    const Error with_message = error.on(extras->cancel_message);
+    if (!has_extras || extras_->cancel_message[0] == '\0') return what.empty() ? error : error.on(what);
+    const Error with_message = error.on(extras_->cancel_message);
     forget_cancel_message();
     return with_message;
 }
 
 void TaskState::forget_cancel_message() {
-    if (extras == nullptr || extras->cancel_message[0] == '\0') return;
-    extras->cancel_message[0] = '\0';
+    if (!has_extras || extras_->cancel_message[0] == '\0') return;
+    extras_->cancel_message[0] = '\0';
     --scheduler().cancel_messages;
 }
 
@@ -268,7 +277,7 @@ void TaskState::clear_pending_cancel() {
 void deliver_pending_cancel(Frame& frame) {
     TaskState* task = task_of(frame);
     if (task == nullptr || !task->cancel_pending) return;
-    const std::string_view message = task->extras == nullptr ? "" : task->extras->cancel_message;
+    const std::string_view message = task->has_extras ? task->extras()->cancel_message : "";
     if (cancel_with_message(*task, message) == CancelOutcome::accepted) task->clear_pending_cancel();
 }
 

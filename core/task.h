@@ -58,37 +58,39 @@ struct TaskOptions {
 
 /// What few tasks have, in a block of its own from the loop's pool.
 struct TaskExtras {
+    TaskPool* pool;
     char name[32] = {};
     /// Until an await has taken it. As long as an Error can say.
     char cancel_message[sizeof(ErrorObject::text)] = {};
     Context context;
 };
 
-/// The part of a task that is the same for all: 64 bytes.
+/// The part of a task that is the same for all: 56 bytes.
 struct TaskState {
     Link in_all_tasks;  // the loop's list of tasks that are not done
     const TaskType* type;
-    TaskPool* home;
     /// Frames and callbacks that become ready when this task is done, in the order in which they came.
     WorkList waiters;
     std::uint32_t references : 24 = 1;
     std::uint32_t cancel_requests : 8 = 0;  // stays at 255
-    std::uint32_t id : 28 = 0;
+    std::uint32_t id : 27 = 0;
+    std::uint32_t has_extras : 1 = false;
     std::uint32_t done : 1 = false;
     /// A cancellation that no await has delivered yet.
     std::uint32_t cancel_pending : 1 = false;
     /// Somebody has seen, or will see, how it ended: no report when it is freed.
     std::uint32_t result_seen : 1 = false;
     std::uint32_t cancelled_by_close : 1 = false;
-    TaskExtras* extras = nullptr;
 
-    TaskState(const TaskType& task_type, Scheduler& owner) : type(&task_type), home(owner.pool) {}
+    TaskState(const TaskType& task_type, Scheduler& owner) : type(&task_type), pool_(owner.pool) {}
 
     Frame& root() {
         auto* place = reinterpret_cast<std::byte*>(this) + type->root_offset;
         return type->root_indirect ? **reinterpret_cast<Frame**>(place) : *reinterpret_cast<Frame*>(place);
     }
-    Scheduler& scheduler() { return *home->scheduler; }
+    TaskPool& pool() { return has_extras ? *extras_->pool : *pool_; }
+    Scheduler& scheduler() { return *pool().scheduler; }
+    TaskExtras* extras() { return has_extras ? extras_ : nullptr; }
     static TaskState* of(Link* link) { return reinterpret_cast<TaskState*>(link); }
 
     /// Asks the task to end. True: asked; it will end some turns later, or not at all if it handles the
@@ -105,15 +107,23 @@ struct TaskState {
     void forget_cancel_message();
     /// Error: out_of_memory.
     Result<void> set_name(std::string_view name);
-    /// False: out of memory.
-    bool need_extras();
+    /// Null: out of memory.
+    TaskExtras* need_extras();
+    void drop_extras();
     void hold() {
         ++references;
         POLLARD_REQUIRE(references != 0, "too many references to one task: sixteen million");
     }
     void let_go();
+
+private:
+    /// Where its block came from; when it has extras, they say so.
+    union {
+        TaskPool* pool_;
+        TaskExtras* extras_;
+    };
 };
-static_assert(sizeof(void*) != 8 || sizeof(TaskState) == 64);
+static_assert(sizeof(void*) != 8 || sizeof(TaskState) == 56);
 
 /// Told by run_chain when a task's root frame has finished.
 void task_finished(TaskState& task);
@@ -134,9 +144,9 @@ TaskState* current_task();
 
 /// The tasks of a loop that are not done, in the order of their creation: `for (TaskState& task : all_tasks(loop))`.
 /// None of them may end inside this `for`; cancelling them is fine, since that ends them later.
-class all_tasks {
+class AllTasks {
 public:
-    explicit all_tasks(Scheduler& scheduler) : tasks_(&scheduler.tasks) {}
+    explicit AllTasks(Scheduler& scheduler) : tasks_(&scheduler.tasks) {}
     struct Iterator {
         Link* link;
         TaskState& operator*() const { return *TaskState::of(link); }
@@ -152,6 +162,7 @@ public:
 private:
     Link* tasks_;
 };
+inline AllTasks all_tasks(Scheduler& scheduler) { return AllTasks(scheduler); }
 
 /// A counted reference to a task that ends with a Result<T>.
 template <class T>
@@ -223,7 +234,7 @@ struct TaskRef<T>::AwaitedByName {
 
     explicit AwaitedByName(TaskRef& named) : task(named.state_) {
         POLLARD_REQUIRE(task != nullptr, "this TaskRef refers to no task: it was moved from, or never set");
-        POLLARD_REQUIRE(task->home->scheduler == current_scheduler, "this task belongs to another loop");
+        POLLARD_REQUIRE(task->pool().scheduler == current_scheduler, "this task belongs to another loop");
     }
 
     bool start(Frame& frame_waiting) {

@@ -275,7 +275,7 @@ TEST_P(Contexts, SettingAVariableAgainAndAgainTakesNoMoreMemory) {
 
 TEST_P(Contexts, ATaskMadeWhereNothingIsSetHasNoExtras) {
     bool extras = true;
-    (void)spawn([&] { extras = current_task()->extras != nullptr; });
+    (void)spawn([&] { extras = current_task()->has_extras; });
     run_turns(2);
     EXPECT_FALSE(extras);
 }
