@@ -49,7 +49,9 @@ void PooledCall::let_go() {
 }
 
 void CallHandle::cancel() {
-    if (call_ == nullptr || call_->finished || !call_->linked()) return;
+    if (call_ == nullptr) return;
+    call_->cancelled = true;
+    if (call_->finished || !call_->linked()) return;
     call_->unlink();
     call_->finish();
 }

@@ -59,6 +59,7 @@ struct PooledCall : Timer {
     std::uint32_t size;
     std::uint32_t references = 2;  // the loop's, and the CallHandle's
     bool finished = false;         // has run, or was cancelled
+    bool cancelled = false;        // somebody called cancel, in time or not
     void (*invoke)(PooledCall*);
     void (*destroy_function)(PooledCall*);
 
@@ -71,7 +72,7 @@ struct PooledCall : Timer {
     static const WorkType run_type;
 };
 
-/// Cancels a call that was given as a lambda. May be dropped at any time.
+/// Cancels a call that was given as a lambda. May be dropped at any time: the call stays.
 class CallHandle {
 public:
     explicit CallHandle(PooledCall& call) : call_(&call) {}
@@ -83,7 +84,12 @@ public:
     ~CallHandle() {
         if (call_ != nullptr) call_->let_go();
     }
+    /// Before its turn: it never runs, also when it stands in this turn's batch already. Afterwards: no effect.
     void cancel();
+    /// `cancel` was called, even if it was too late.
+    bool cancelled() const { return call_->cancelled; }
+    /// Of call_at and call_later: the deadline.
+    std::int64_t when_ns() const { return call_->deadline_ns; }
 
 private:
     PooledCall* call_;

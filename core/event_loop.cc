@@ -300,6 +300,11 @@ std::size_t EventLoop::task_count() const {
 
 // --- what others hold ---
 
+Error EventLoop::why_no_call() const {
+    if (is_closed()) return Error(ErrorKind::closed, Call::start).on("a callback");
+    return Error(ErrorKind::out_of_memory, Call::allocate).on("a callback");
+}
+
 bool LoopGate::wake() {
     inside.fetch_add(1);
     const bool open = !closed.load();

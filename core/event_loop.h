@@ -151,31 +151,42 @@ struct EventLoop : Scheduler {
     Result<TaskRef<ValueOf<C>>> create_task(C&& coroutine, const TaskOptions& options) {
         return create_task_with(std::forward<C>(coroutine), &options);
     }
-    void call_soon(Callback& callback) { make_ready(callback); }
-    void call_at(TimedCallback& callback, std::int64_t when_ns) { insert_timer(callback, when_ns); }
+    /// A closed loop takes no callbacks of the caller's: that is a mistake. Nor, in debug mode, does a running one from
+    /// another thread (LoopHandle::call_soon_threadsafe does).
+    void call_soon(Callback& callback) {
+        check_call();
+        make_ready(callback);
+    }
+    void call_at(TimedCallback& callback, std::int64_t when_ns) {
+        check_call();
+        insert_timer(callback, when_ns);
+    }
     void call_later(TimedCallback& callback, std::int64_t delay_ns) {
+        check_call();
         insert_timer(callback, time_ns() + delay_ns);
     }
     void cancel(TimedCallback& callback) { timers_.cancel(callback); }
 
-    /// The same for a lambda, in a pooled block. Error: out_of_memory.
+    /// The same for a lambda, in a pooled block. Errors: out_of_memory, closed.
     template <class F>
     Result<CallHandle> call_soon(F function) {
         PooledCall* call = make_pooled_call(pool, std::move(function));
-        if (call == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate);
+        if (call == nullptr) return why_no_call();
+        check_call();
         make_ready(*call);
         return CallHandle(*call);
     }
     template <class F>
     Result<CallHandle> call_at(F function, std::int64_t when_ns) {
         PooledCall* call = make_pooled_call(pool, std::move(function));
-        if (call == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate);
+        if (call == nullptr) return why_no_call();
+        check_call();
         insert_timer(*call, when_ns);
         return CallHandle(*call);
     }
     template <class F>
     Result<CallHandle> call_later(F function, std::int64_t delay_ns) {
-        return call_at(std::move(function), time_ns() + delay_ns);
+        return call_at(std::move(function), is_closed() ? 0 : time_ns() + delay_ns);
     }
 
     // --- the rest ---
@@ -209,6 +220,12 @@ private:
         }
         return create_task_on(static_cast<Scheduler&>(*this), std::forward<C>(coroutine), options);
     }
+    void check_call() const {
+        POLLARD_REQUIRE(!is_closed(), "this loop is closed: open it before giving it callbacks");
+        POLLARD_REQUIRE(!debug_ || !running_ || current_scheduler == this,
+                        "this loop runs in another thread: use LoopHandle::call_soon_threadsafe");
+    }
+    Error why_no_call() const;
     static void stop_from_callback(void* self) { static_cast<EventLoop*>(self)->stop(); }
     Result<void> run();
     Result<void> run_until_done(TaskState& task);

@@ -119,8 +119,8 @@ struct TaskState {
 private:
     /// Where its block came from; when it has extras, they say so.
     union {
-        TaskPool* pool_;
-        TaskExtras* extras_;
+        TaskPool* pool_;      // NOLINT(readability-identifier-naming): as private as the union
+        TaskExtras* extras_;  // NOLINT(readability-identifier-naming): as private as the union
     };
 };
 static_assert(sizeof(void*) != 8 || sizeof(TaskState) == 56);

@@ -3,6 +3,8 @@
 #include "core/event_loop.h"
 
 #include <gtest/gtest.h>
+
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -374,6 +376,60 @@ TEST_P(VirtualLoops, LambdasRunAndTheirHandlesCancel) {
     ASSERT_TRUE(loop.run_until_complete(Sleeper{.delay_ns = 100}));
     EXPECT_EQ(story, (Story{"soon", "later", "sleeper"}));
     later->cancel();
+}
+
+TEST_P(VirtualLoops, AHandleSaysWhetherItWasCancelledAndForWhenItsCallIsSet) {
+    CallHandle in_time = *loop.call_later([] { story.push_back("never"); }, second_ns);
+    CallHandle too_late = *loop.call_soon([] { story.push_back("runs"); });
+    EXPECT_EQ(in_time.when_ns(), loop.time_ns() + second_ns);
+    EXPECT_FALSE(in_time.cancelled());
+    in_time.cancel();
+    in_time.cancel();
+    EXPECT_TRUE(in_time.cancelled());
+    run_one_turn();
+    EXPECT_FALSE(too_late.cancelled());
+    too_late.cancel();
+    EXPECT_TRUE(too_late.cancelled()) << "also when it has run";
+    EXPECT_EQ(story, Story{"runs"});
+}
+
+TEST_P(VirtualLoops, DelaysOfNothingAndTimesThatHavePassedAreDueInTheNextTurnByTheirDeadline) {
+    TimedCallback nothing = say_later("now"), negative = say_later("a second ago"),
+                  passed = say_later("two ago");
+    loop.call_later(nothing, 0);
+    loop.call_later(negative, -second_ns);
+    loop.call_at(passed, loop.time_ns() - 2 * second_ns);
+    run_one_turn();
+    EXPECT_EQ(story, (Story{"two ago", "a second ago", "now"}));
+}
+
+TEST_P(Loops, AClosedLoopTakesNoCallbacks) {
+    EventLoop closed;
+    EXPECT_EQ(closed.call_soon([] {}).error().kind, ErrorKind::closed);
+    EXPECT_EQ(closed.call_later([] {}, 1).error().kind, ErrorKind::closed);
+    Callback callback = say("never");
+    EXPECT_DEATH(closed.call_soon(callback), "this loop is closed");
+    TimedCallback timed = say_later("never");
+    EXPECT_DEATH(closed.call_later(timed, 1), "this loop is closed");
+}
+
+TEST_P(Loops, DebugModeRefusesCallbacksFromAnotherThread) {
+    loop.set_debug(true);
+    EXPECT_DEATH(
+        {
+            Callback callback = say("never");
+            Callback meanwhile(
+                [](void* context) {
+                    auto* give = static_cast<std::function<void()>*>(context);
+                    std::thread(*give).join();
+                },
+                nullptr);
+            std::function<void()> give = [&] { loop.call_soon(callback); };
+            meanwhile.context = &give;
+            loop.call_soon(meanwhile);
+            run_one_turn();
+        },
+        "this loop runs in another thread");
 }
 
 TEST_P(Loops, LambdasThatNeverRanAreDestroyedWhenTheLoopCloses) {
