@@ -7,6 +7,8 @@
 //      CancelOutcome cancel()      asks for an early end; see CancelOutcome in core/frame.h
 //      void describe(Text&) const  what exactly is waited for, for people
 //      void abandon()              if there is one: the frame is destroyed without waiting for the result
+//      void withdraw_cancel()      if there is one: the result was there already when `cancel` was asked, and the request
+//                                  has been taken back before the frame ran: it gives its result after all
 //
 // `start` calls tell_await, so that an observer hears of it before what it leads to.
 //
@@ -88,6 +90,14 @@ constexpr AwaitedType::Kind awaited_kind_of() {
 }
 
 template <class A>
+constexpr auto withdraw_cancel_of() -> void (*)(void*) {
+    if constexpr (requires(A& a) { a.withdraw_cancel(); })
+        return [](void* awaited) { static_cast<A*>(awaited)->withdraw_cancel(); };
+    else
+        return nullptr;
+}
+
+template <class A>
 inline constexpr AwaitedType awaited_type = {
     .name = type_name<A>,
     .kind = awaited_kind_of<A>(),
@@ -98,6 +108,7 @@ inline constexpr AwaitedType awaited_type = {
         },
     .destroy = [](void* awaited) { static_cast<A*>(awaited)->~A(); },
     .describe = [](const void* awaited, Text& text) { static_cast<const A*>(awaited)->describe(text); },
+    .withdraw_cancel = withdraw_cancel_of<A>(),
 };
 
 /// The value type of what awaiting an expression of this type gives.

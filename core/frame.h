@@ -112,6 +112,8 @@ struct AwaitedType {
     void (*abandon)(void* awaited);
     void (*destroy)(void* awaited);
     void (*describe)(const void* awaited, Text& text);
+    /// Null, or: the frame is on its way, and the request that `cancel` took since then is taken back.
+    void (*withdraw_cancel)(void* awaited) = nullptr;
 };
 
 /// A place in the source where a frame can stop: one constexpr record for each CO_AWAIT.

@@ -213,6 +213,7 @@ struct Future<T>::AwaitedByName {
             cancelled_after_end = true;
         return CancelOutcome::accepted;
     }
+    void withdraw_cancel() { cancelled_after_end = false; }
     void describe(Text& text) const { future->describe(text); }
 };
 

@@ -37,7 +37,7 @@ public:
         return false;
     }
 
-    bool failed() const { return deadline_ns == cancelled; }
+    bool failed() const { return deadline_ns < 0; }
     Result<void> result() const {
         if (failed()) return cancelled_error("sleep");
         return {};
@@ -45,12 +45,18 @@ public:
 
     /// Also when it is over and the frame has not run yet: then it is told `cancelled` all the same.
     CancelOutcome cancel() {
+        if (failed()) return CancelOutcome::accepted;
         if (has_timer() && !waiter_->linked()) {
             cancel_on_running_loop(*this);
             current_scheduler->make_ready(*waiter_);
+            deadline_ns = cancelled;
+        } else {
+            deadline_ns = cancelled_after_end;
         }
-        deadline_ns = cancelled;
         return CancelOutcome::accepted;
+    }
+    void withdraw_cancel() {
+        if (deadline_ns == cancelled_after_end) deadline_ns = 0;
     }
 
     void abandon() {
@@ -63,6 +69,7 @@ public:
 
 private:
     static constexpr std::int64_t cancelled = -1;
+    static constexpr std::int64_t cancelled_after_end = -2;
     bool has_timer() const { return deadline_ns > 0; }
 
     void start_timer(Frame& waiter) {

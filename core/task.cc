@@ -137,7 +137,8 @@ void task_finished(TaskState& task) {
     if (task.cancel_pending) {
         // It ended without another await to deliver the request. A value is lost, an error of its own is not.
         task.clear_pending_cancel();
-        if (!root.flags.failed) root.frame_type().fail(&root, task.take_cancelled_error(Call::run, {}));
+        if (!root.flags.failed)
+            root.frame_type().fail(&root, task.with_cancel_message(Error(ErrorKind::cancelled, Call::run)));
     }
     task.done = true;
     if (current_observer != nullptr) [[unlikely]]
@@ -219,7 +220,8 @@ bool TaskState::cancel(std::string_view message) {
     Frame& first = root();
     if (first.linked() && first.site == nullptr) {
         // In the ready queue and at no site: it has not started, and its body never will.
-        if (!first.flags.finished) first.frame_type().fail(&first, take_cancelled_error(Call::run, {}));
+        if (!first.flags.finished)
+            first.frame_type().fail(&first, with_cancel_message(Error(ErrorKind::cancelled, Call::run)));
         first.resume_point = at_nowhere;
         return true;
     }
@@ -231,15 +233,18 @@ bool TaskState::cancel(std::string_view message) {
     return true;
 }
 
-Error cancelled_error(std::string_view what) {
-    TaskState* task = current_scheduler->cancel_messages != 0 ? current_task() : nullptr;
-    if (task != nullptr) return task->take_cancelled_error(Call::await, what);
-    return Error(ErrorKind::cancelled, Call::await).on(what);
+Error with_cancel_message(const Error& error) {
+    if (error.kind != ErrorKind::cancelled || current_scheduler->cancel_messages == 0) return error;
+    TaskState* task = current_task();
+    return task == nullptr ? error : task->with_cancel_message(error);
 }
 
-Error TaskState::take_cancelled_error(Call call, std::string_view what) {
-    const Error error(ErrorKind::cancelled, call);
-    if (!has_extras || extras_->cancel_message[0] == '\0') return what.empty() ? error : error.on(what);
+Error cancelled_error(std::string_view what) {
+    return with_cancel_message(Error(ErrorKind::cancelled, Call::await).on(what));
+}
+
+Error TaskState::with_cancel_message(const Error& error) {
+    if (!has_extras || extras_->cancel_message[0] == '\0') return error;
     const Error with_message = error.on(extras_->cancel_message);
     forget_cancel_message();
     return with_message;
@@ -260,11 +265,16 @@ std::uint32_t TaskState::uncancel() {
     if (cancel_requests == 0 || --cancel_requests != 0) return cancel_requests;
     clear_pending_cancel();
     forget_cancel_message();
-    if (Frame& first = root(); first.linked() && first.resume_point == at_nowhere) {
+    Frame& first = root();
+    if (first.linked() && first.resume_point == at_nowhere) {
         // It has not started yet, and will after all. The error stored in it needs no destruction.
         first.flags.finished = first.flags.failed = first.flags.cancelled = false;
         first.resume_point = at_beginning;
     }
+    // What it waited for was there already, and it has not run since.
+    Frame* inner = innermost(first);
+    if (inner->linked() && inner->site != nullptr && inner->site->awaited->withdraw_cancel != nullptr)
+        inner->site->awaited->withdraw_cancel(awaited_by(*inner));
     return 0;
 }
 

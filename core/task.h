@@ -101,8 +101,8 @@ struct TaskState {
     /// await has delivered yet is withdrawn. Returns how many are left.
     std::uint32_t uncancel();
     void clear_pending_cancel();
-    /// What this task's await answers to a request: `what`, or the message in its place, which is then taken.
-    Error take_cancelled_error(Call call, std::string_view what);
+    /// The error, with the message of the request as its object; the message is then taken.
+    Error with_cancel_message(const Error& error);
     /// The await that got the request ended otherwise.
     void forget_cancel_message();
     /// Error: out_of_memory.
@@ -130,6 +130,8 @@ void task_finished(TaskState& task);
 /// A frame has suspended while some task has a cancellation pending: delivers it if it is this frame's.
 void deliver_pending_cancel(Frame& frame);
 
+/// The error as it is; of a cancellation, with the message of the running task's request, which is then taken.
+Error with_cancel_message(const Error& error);
 /// What an await of the running task answers when it was cancelled: `what` names what was waited for ("sleep"). The
 /// message of the request, if there is one, takes its place.
 Error cancelled_error(std::string_view what);
@@ -258,6 +260,7 @@ struct TaskRef<T>::AwaitedByName {
         if (!task->cancel() && !task->root().flags.cancelled) cancelled_after_end = true;
         return CancelOutcome::accepted;
     }
+    void withdraw_cancel() { cancelled_after_end = false; }
     void describe(Text& text) const { text.add("task %s", name_of(*task).c_str()); }
 };
 

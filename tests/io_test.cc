@@ -229,6 +229,15 @@ TEST_P(Io, AnAcceptThatIsCancelledGivesItsTaskCancelledAndLeavesTheListenerUsabl
     EXPECT_TRUE(loop.run_until_complete(guest));
 }
 
+TEST_P(Io, AnOperationThatIsCancelledSaysTheMessageOfTheRequest) {
+    auto waiting = *loop.create_task(CountsConnections{.from = &listener, .wanted = 1});
+    loop.stop();
+    ASSERT_TRUE(loop.run_forever());
+    EXPECT_TRUE(waiting.cancel("closing time"));
+    EXPECT_STREQ(loop.run_until_complete(waiting).error().text, "closing time");
+    EXPECT_EQ(loop.cancel_messages, 0u);
+}
+
 TEST_P(Io, ASecondReceiveOnOneSocketIsBusy) {
     struct Both : Coroutine<Both, ErrorKind, Awaits<Connect, Sleep, Recv, TaskRef<void>&>> {
         Address server;

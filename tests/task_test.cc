@@ -587,6 +587,41 @@ TEST_P(Tasks, UncancelOfTheLastRequestLetsATaskBeginAfterAll) {
     EXPECT_EQ(*task.result(), 7);
 }
 
+TEST_P(Tasks, UncancelOfTheLastRequestGivesATaskThatWasOnItsWayItsResultAfterAll) {
+    Future<int> future;
+    auto inner = spawn({.name = "inner"});
+    const auto of_future = spawn({.name = "future", .future = &future});
+    const auto of_task = spawn({.name = "task", .task = &inner});
+    run_turns(2);
+    ASSERT_TRUE(future.set_result(3));
+    const auto sleeps_for_nothing = spawn({.name = "sleep"});
+    EXPECT_TRUE(of_future.cancel("withdrawn"));
+    EXPECT_EQ(of_future.uncancel(), 0u);
+    EXPECT_TRUE(of_task.cancel("withdrawn"));
+    EXPECT_EQ(of_task.uncancel(), 0u);
+    run_turns(1);
+    EXPECT_TRUE(sleeps_for_nothing.cancel("withdrawn"));
+    EXPECT_EQ(sleeps_for_nothing.uncancel(), 0u);
+    run_turns(1);
+    EXPECT_EQ(*of_future.result(), 3);
+    EXPECT_EQ(*of_task.result(), 7);
+    EXPECT_EQ(*sleeps_for_nothing.result(), 7);
+}
+
+TEST_P(Tasks, UncancelDoesNotTakeBackWhatTheFutureHasTaken) {
+    Future<int> future;
+    const auto task = spawn({.future = &future});
+    const auto sleeper = spawn({.sleep_ns = hour_ns});
+    run_turns(1);
+    for (const TaskRef<int>* each : {&task, &sleeper}) {
+        EXPECT_TRUE(each->cancel());
+        EXPECT_EQ(each->uncancel(), 0u);
+    }
+    run_turns(1);
+    EXPECT_TRUE(task.cancelled());
+    EXPECT_TRUE(sleeper.cancelled());
+}
+
 // --- eager start ---
 
 TEST_P(Tasks, AnEagerTaskThatNeedsNotWaitIsDoneOnReturnAndWasNeverQueued) {

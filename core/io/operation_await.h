@@ -54,6 +54,13 @@ struct [[nodiscard]] OperationAwait : Op {
         return false;
     }
 
+    /// As the operation's; a cancellation says its message.
+    auto result() -> decltype(std::declval<Op&>().result()) {
+        if (this->failed() && current_scheduler->cancel_messages != 0) [[unlikely]]
+            return with_cancel_message(this->error());
+        return Op::result();
+    }
+
     CancelOutcome cancel() {
         // Answered already, and only waiting for its turn: the true result is delivered.
         if (waiter->linked()) return CancelOutcome::refused;

@@ -83,7 +83,7 @@ private:
 struct [[nodiscard]] Accept : OperationAwait<AcceptOperation> {
     using OperationAwait::OperationAwait;
     Result<Socket> result() {
-        const Result<Handle> accepted = AcceptOperation::result();
+        const Result<Handle> accepted = OperationAwait::result();
         if (!accepted) return accepted.error();
         return Socket(*port, *accepted);
     }

@@ -221,7 +221,8 @@ class Task:
         return Frame(pointer(frame, "pollard::Frame"))
 
     def name(self):
-        return f"{self.root().name()}#{self.id}"
+        given = self.value["extras_"]["name"].string() if self.value["has_extras"] else ""
+        return given or f"{self.root().name()}#{self.id}"
 
     def chain(self):
         """Its frames, the root first."""
