@@ -383,7 +383,7 @@ void print_upwards(TaskState& task, const Way& way, std::FILE* out) {
 }  // namespace
 
 void print_call_graph(TaskState& task, std::FILE* out) {
-    if (task.home->scheduler == nullptr || task.done) {
+    if (task.pool().scheduler == nullptr || task.done) {
         std::fprintf(out, "* Task %s, which is done\n", name_of(task).c_str());
         return;
     }

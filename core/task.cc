@@ -43,51 +43,7 @@ TaskState* current_task() {
     return current_scheduler == nullptr ? nullptr : current_scheduler->running_task();
 }
 
-Text name_of(TaskState& task) {
-    const TaskExtras* extras = task.extras();
-    if (extras != nullptr && extras->name[0] != '\0') return Text().add("%s", extras->name);
-    return Text().add("%s#%u", task.root().frame_type().name, task.id);
-}
-
-// --- the extras ---
-
-TaskExtras* TaskState::need_extras() {
-    if (has_extras) return extras_;
-    void* memory = pool_->blocks.take(sizeof(TaskExtras));
-    if (memory == nullptr) return nullptr;
-    extras_ = ::new (memory) TaskExtras{.pool = pool_};
-    has_extras = true;
-    return extras_;
-}
-
-void TaskState::drop_extras() {
-    TaskPool& from = pool();
-    extras_->~TaskExtras();
-    from.give_back(extras_, sizeof(TaskExtras));
-    pool_ = &from;
-    has_extras = false;
-}
-
-Result<void> TaskState::set_name(std::string_view name) {
-    TaskExtras* extras = need_extras();
-    if (extras == nullptr) return Error(ErrorKind::out_of_memory, Call::allocate).on(name);
-    std::snprintf(extras->name, sizeof extras->name, "%.*s", static_cast<int>(name.size()), name.data());
-    return {};
-}
-
 namespace {
-/// The name and the context. False: out of memory.
-bool equip(TaskState& task, const TaskOptions* options) {
-    const bool named = options != nullptr && options->name != nullptr;
-    if (named && !task.set_name(options->name)) return false;
-    Context context = options != nullptr && options->context != nullptr ? *options->context
-                                                                        : copy_current_context(task.pool());
-    if (context.empty()) return true;
-    TaskExtras* extras = task.need_extras();
-    if (extras != nullptr) extras->context = std::move(context);
-    return extras != nullptr;
-}
-
 void take_first_step(Scheduler& scheduler, Frame& root) {
     Frame* creator = scheduler.running;
     Context* context_of_creator = std::exchange(scheduler.callback_context, nullptr);
@@ -99,16 +55,6 @@ void take_first_step(Scheduler& scheduler, Frame& root) {
 
 // --- beginning and end ---
 
-namespace {
-/// To the end of the list whose head is `list`.
-void link_behind(Link& list, Link& link) {
-    link.next = &list;
-    link.previous = list.previous;
-    list.previous->next = &link;
-    list.previous = &link;
-}
-}  // namespace
-
 bool begin_task(TaskState& task, const TaskOptions* options) {
     Scheduler& scheduler = task.scheduler();
     Frame& root = task.root();
@@ -116,7 +62,7 @@ bool begin_task(TaskState& task, const TaskOptions* options) {
     root.flags.task_root = true;
     root.root_task = &task;
     if (options != nullptr || task.pool().bindings != 0) [[unlikely]]
-        if (!equip(task, options)) {
+        if (!task.equip(options)) {
             --task.references;  // the loop's
             return false;
         }
@@ -154,23 +100,6 @@ void task_finished(TaskState& task) {
     task.let_go();
 }
 
-void Scheduler::keep_for_the_end(TaskState& task) {
-    const FrameFlags& ended = task.root().flags;
-    if (!ended.failed || ended.cancelled) return task.let_go();
-    link_behind(failed_at_the_end, task.in_all_tasks);
-}
-
-void Scheduler::report_failed_at_the_end() {
-    while (failed_at_the_end.next != &failed_at_the_end) {
-        TaskState& task = *TaskState::of(failed_at_the_end.next);
-        task.in_all_tasks.unlink();
-        task.result_seen = true;
-        const Frame& root = task.root();
-        report({"unhandled error during run() shutdown", root.frame_type().error(&root), &task});
-        task.let_go();
-    }
-}
-
 void TaskState::let_go() {
     if (--references != 0) return;
     const Frame& ended = root();
@@ -195,15 +124,6 @@ CancelOutcome cancel_with_message(TaskState& task, std::string_view message) {
     on_its_way = before;
     return outcome;
 }
-
-/// Without memory for it, the request goes without its message.
-void keep_message(TaskState& task, std::string_view message) {
-    TaskExtras* extras = task.need_extras();
-    if (extras == nullptr || extras->cancel_message[0] != '\0') return;
-    const Error error = Error().on(message);
-    std::memcpy(extras->cancel_message, error.text, sizeof error.text);
-    ++task.scheduler().cancel_messages;
-}
 }  // namespace
 
 bool TaskState::cancel(std::string_view message) {
@@ -216,7 +136,7 @@ bool TaskState::cancel(std::string_view message) {
     if (message.empty()) message = scheduler().message_on_its_way;
     if (cancel_requests != 255) ++cancel_requests;
     if (!message.empty()) [[unlikely]]
-        keep_message(*this, message);
+        keep_cancel_message(message);
     Frame& first = root();
     if (first.linked() && first.site == nullptr) {
         // In the ready queue and at no site: it has not started, and its body never will.
@@ -231,51 +151,6 @@ bool TaskState::cancel(std::string_view message) {
         scheduler().be_careful_from_now_on();
     }
     return true;
-}
-
-Error with_cancel_message(const Error& error) {
-    if (error.kind != ErrorKind::cancelled || current_scheduler->cancel_messages == 0) return error;
-    TaskState* task = current_task();
-    return task == nullptr ? error : task->with_cancel_message(error);
-}
-
-Error cancelled_error(std::string_view what) {
-    return with_cancel_message(Error(ErrorKind::cancelled, Call::await).on(what));
-}
-
-Error TaskState::with_cancel_message(const Error& error) {
-    if (!has_extras || extras_->cancel_message[0] == '\0') return error;
-    const Error with_message = error.on(extras_->cancel_message);
-    forget_cancel_message();
-    return with_message;
-}
-
-void TaskState::forget_cancel_message() {
-    if (!has_extras || extras_->cancel_message[0] == '\0') return;
-    extras_->cancel_message[0] = '\0';
-    --scheduler().cancel_messages;
-}
-
-void forget_cancel_message_here() {
-    TaskState* task = current_task();
-    if (task != nullptr && !task->cancel_pending) task->forget_cancel_message();
-}
-
-std::uint32_t TaskState::uncancel() {
-    if (cancel_requests == 0 || --cancel_requests != 0) return cancel_requests;
-    clear_pending_cancel();
-    forget_cancel_message();
-    Frame& first = root();
-    if (first.linked() && first.resume_point == at_nowhere) {
-        // It has not started yet, and will after all. The error stored in it needs no destruction.
-        first.flags.finished = first.flags.failed = first.flags.cancelled = false;
-        first.resume_point = at_beginning;
-    }
-    // What it waited for was there already, and it has not run since.
-    Frame* inner = innermost(first);
-    if (inner->linked() && inner->site != nullptr && inner->site->awaited->withdraw_cancel != nullptr)
-        inner->site->awaited->withdraw_cancel(awaited_by(*inner));
-    return 0;
 }
 
 void TaskState::clear_pending_cancel() {

@@ -107,6 +107,10 @@ struct TaskState {
     void forget_cancel_message();
     /// Error: out_of_memory.
     Result<void> set_name(std::string_view name);
+    /// Gives a new task its name and its context. False: out of memory.
+    bool equip(const TaskOptions* options);
+    /// Without memory for it, the request goes without its message.
+    void keep_cancel_message(std::string_view message);
     /// Null: out of memory.
     TaskExtras* need_extras();
     void drop_extras();
