@@ -6,7 +6,7 @@
 //      Main#1 at main.cc:40, awaits Session{...}, since turn 1
 //      `-- Session at main.cc:21, awaits gather(left, right): 2 of 2 tasks: Fetch#2, Fetch#3, since turn 1
 //          |-- Fetch#2 at main.cc:9, awaits sleep_ns(second_ns): 0.750 s left, since turn 2
-//          `-- Fetch#3 at main.cc:10, awaits lock.acquire(): a lock, since turn 2
+//          `-- Fetch#3 at main.cc:10, awaits lock.acquire(): lock, held, 1 in line, since turn 2
 //
 // The name of a task stands for its outermost frame; below it its chain of frames, each waiting for the next; below the
 // innermost the tasks that it waits for. A task for which several wait stands below each of them, with its own chain

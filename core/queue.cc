@@ -4,7 +4,7 @@
 namespace pollard {
 
 Result<void> QueueState::task_done() {
-    if (unfinished_ == 0) return error_of(ErrorKind::invalid_argument, Call::task_done);
+    if (unfinished_ == 0) return error_of(name_, ErrorKind::invalid_argument, Call::task_done);
     item_is_finished();
     return {};
 }
@@ -14,7 +14,7 @@ void QueueState::tell_all() {
     putters_.wake_all();
 }
 
-Error QueueState::error_of(ErrorKind kind, Call call) const { return Error(kind, call).on(name_); }
+Error QueueState::error_of(const char* name, ErrorKind kind, Call call) { return Error(kind, call).on(name); }
 
 void QueueState::describe_with(Text& text, std::size_t size) const {
     text.add("%s, %zu ", name_, size);
@@ -31,7 +31,7 @@ Result<void> QueueState::Join::result() const {
 }
 
 void QueueState::Join::describe(Text& text) const {
-    if (place == Place::leaving)
+    if (place == Place::woken)
         text.add("queue join, over");  // and the queue may exist no more
     else
         text.add("%s, %llu unfinished", queue_->name_, static_cast<unsigned long long>(queue_->unfinished_));

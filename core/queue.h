@@ -70,7 +70,7 @@ protected:
         getters_.wake_first();
     }
     void item_is_finished() {
-        if (unfinished_ != 0 && --unfinished_ == 0) joiners_.dismiss_all();
+        if (unfinished_ != 0 && --unfinished_ == 0) joiners_.wake_all();
     }
     void mark_shut_down() {
         shut_down_ = true;
@@ -80,12 +80,12 @@ protected:
     std::size_t room() const { return room_; }
     /// Those who wait look again.
     void tell_all();
-    Error error_of(ErrorKind kind, Call call) const;
+    static Error error_of(const char* name, ErrorKind kind, Call call);
     /// "queue, 10 of 10 items, 2 wait to put"
     void describe_with(Text& text, std::size_t size) const;
 
-    WaiterLine getters_;
-    WaiterLine putters_;
+    CountingLine getters_;
+    CountingLine putters_;
 
 private:
     WaiterLine joiners_;
@@ -125,6 +125,7 @@ template <class Order, std::size_t capacity>
 class QueueOf : public QueueState {
 public:
     using Item = typename Order::Item;
+    static constexpr const char* name = Order::name;
     using Put = PutInto<QueueOf, Item>;
     using PutFrom = PutInto<QueueOf, Item&>;
     using Get = GetFrom<QueueOf>;
@@ -132,10 +133,10 @@ public:
     /// `maxsize`: how many items at most; 0 or less: no bound.
     explicit QueueOf(std::int64_t maxsize = 0)
         requires(capacity == 0)
-        : QueueState(maxsize, Order::name) {}
+        : QueueState(maxsize, name) {}
     QueueOf()
         requires(capacity != 0)
-        : QueueState(capacity, Order::name) {}
+        : QueueState(capacity, name) {}
     ~QueueOf() {
         while (!empty()) (void)items_.pop();
     }
@@ -182,6 +183,7 @@ public:
     void describe(Text& text) const { describe_with(text, qsize()); }
 
 private:
+    static Error error_of(ErrorKind kind, Call call) { return QueueState::error_of(name, kind, call); }
     template <class, class>
     friend class PutInto;
     template <class>
@@ -221,21 +223,25 @@ public:
     }
     bool failed() const { return outcome_ != ErrorKind::none || this->cancelled; }
     Result<void> result() const {
-        if (this->cancelled) return queue_->error_of(ErrorKind::cancelled, Call::await);
-        if (outcome_ != ErrorKind::none) return queue_->error_of(outcome_, Call::put);
+        if (this->cancelled) return cancelled_error(Queue::name);
+        if (outcome_ != ErrorKind::none) return Queue::error_of(outcome_, Call::put);
         return {};
     }
     void describe(Text& text) const { queue_->describe(text); }
 
     bool take_turn(bool woken) {
-        if (this->cancelled) [[unlikely]]
+        if (this->cancelled) [[unlikely]] {
             give_up(woken);
-        else if (!try_again())
-            return this->wait_in(queue_->putters_, *this->frame);
+            return true;
+        }
+        queue_->putters_.turn_came();
+        if (!try_again()) return this->wait_in(queue_->putters_, *this->frame);
         return true;
     }
     void give_up(bool woken) {
-        if (woken && !queue_->full()) queue_->putters_.wake_first();
+        if (!woken) return;
+        queue_->putters_.turn_came();
+        if (!queue_->full()) queue_->putters_.wake_first();
     }
 
 private:
@@ -270,20 +276,24 @@ public:
     Item value() { return std::move(item_); }
     Result<Item> result() {
         if (!failed()) return value();
-        if (this->cancelled) return queue_->error_of(ErrorKind::cancelled, Call::await);
-        return queue_->error_of(outcome_, Call::get);
+        if (this->cancelled) return cancelled_error(Queue::name);
+        return Queue::error_of(outcome_, Call::get);
     }
     void describe(Text& text) const { queue_->describe(text); }
 
     bool take_turn(bool woken) {
-        if (this->cancelled) [[unlikely]]
+        if (this->cancelled) [[unlikely]] {
             give_up(woken);
-        else if (!try_again())
-            return this->wait_in(queue_->getters_, *this->frame);
+            return true;
+        }
+        queue_->getters_.turn_came();
+        if (!try_again()) return this->wait_in(queue_->getters_, *this->frame);
         return true;
     }
     void give_up(bool woken) {
-        if (woken && !queue_->empty()) queue_->getters_.wake_first();
+        if (!woken) return;
+        queue_->getters_.turn_came();
+        if (!queue_->empty()) queue_->getters_.wake_first();
     }
 
 private:

@@ -253,6 +253,23 @@ TYPED_TEST(Queues, AGetterCancelledInLineLeavesItAndNothingIsLost) {
     EXPECT_EQ(story, (Story{"a: cancelled", "b got 1"}));
 }
 
+TYPED_TEST(Queues, TheMessageOfACancellationComesOut) {
+    Queue<int> queue(1);
+    LifoQueue<int> newest;
+    ASSERT_TRUE(queue.put_nowait(0));
+    auto a = this->put("a", queue, 1);
+    auto b = this->get("b", newest);
+    auto c = this->get("c", newest);
+    this->settle();
+    a.cancel("too late");
+    b.cancel("too late");
+    c.cancel();
+    this->settle();
+    EXPECT_STREQ(describe(a.result().error()).c_str(), "await too late: cancelled");
+    EXPECT_STREQ(describe(b.result().error()).c_str(), "await too late: cancelled");
+    EXPECT_STREQ(describe(c.result().error()).c_str(), "await LIFO queue: cancelled");
+}
+
 TYPED_TEST(Queues, AGetterCancelledAfterItWasWokenPassesTheWakeUpOn) {
     Queue<int> queue;
     auto a = this->get("a", queue);
@@ -367,7 +384,7 @@ TYPED_TEST(Queues, JoinWaitsUntilTaskDoneWasCalledForEveryItem) {
     EXPECT_TRUE(queue.get_nowait() && queue.get_nowait());
     this->settle();
     EXPECT_EQ(queue.unfinished_tasks(), 2u);
-    EXPECT_TRUE(this->contains(this->printed_tree(), "queue, 2 unfinished"));
+    EXPECT_TRUE(this->contains(this->printed_tree(), " queue, 2 unfinished, since"));
     EXPECT_TRUE(queue.task_done());
     this->settle();
     EXPECT_TRUE(story.empty()) << "getting is not finishing";
@@ -512,7 +529,7 @@ TYPED_TEST(Queues, BoundedLifoAndPriorityQueuesMakePuttersWait) {
     EXPECT_EQ(*smallest.get_nowait(), 2);
 }
 
-TYPED_TEST(Queues, TheTreeSaysWhatExactlyIsWaitedFor) {
+TYPED_TEST(Queues, PrintTreeSaysWhatExactlyIsWaitedFor) {
     Queue<int> full(1);
     PriorityQueue<int> empty;
     ASSERT_TRUE(full.put_nowait(1));
@@ -520,9 +537,9 @@ TYPED_TEST(Queues, TheTreeSaysWhatExactlyIsWaitedFor) {
     auto b = this->get("b", empty);
     auto c = this->get("c", empty);
     this->settle();
-    EXPECT_TRUE(this->contains(this->printed_tree(), "queue, 1 of 1 items, 1 wait to put"))
+    EXPECT_TRUE(this->contains(this->printed_tree(), " queue, 1 of 1 items, 1 wait to put, since"))
         << this->printed_tree();
-    EXPECT_TRUE(this->contains(this->printed_tree(), "priority queue, 0 items, 2 wait to get"));
+    EXPECT_TRUE(this->contains(this->printed_tree(), " priority queue, 0 items, 2 wait to get, since"));
     full.shutdown();
     empty.shutdown();
     this->settle();

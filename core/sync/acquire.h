@@ -14,7 +14,7 @@
 //
 //      bool take_now()                 takes it when it is free and nobody is in line
 //      void take_in_turn()             the one who was woken takes it
-//      void pass_on(bool woken)        a waiter leaves; `woken`: it had been woken for it
+//      void pass_on()                  the one who was woken leaves without it
 //      void moved_to(Guard*)           that guard holds it from now on
 //      void release_from(Guard*)       that guard gives it back
 //      WaiterLine line_, describe(), noun
@@ -84,12 +84,14 @@ public:
 
     bool take_turn(bool woken) {
         if (this->cancelled) [[unlikely]]
-            resource_->pass_on(woken);
+            give_up(woken);
         else
             resource_->take_in_turn();
         return true;
     }
-    void give_up(bool woken) { resource_->pass_on(woken); }
+    void give_up(bool woken) {
+        if (woken) resource_->pass_on();
+    }
 
 protected:
     Resource* resource_;

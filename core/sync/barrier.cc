@@ -40,14 +40,16 @@ bool Barrier::Wait::arrive() {
     return end();
 }
 
-bool Barrier::Wait::take_turn(bool) {
+bool Barrier::Wait::take_turn(bool woken) {
+    if (woken) barrier_->line_.turn_came();
     if (!counted_) return cancelled || arrive();
     broken_ = barrier_->state_ != State::draining;
     barrier_->leave();
     return true;
 }
 
-void Barrier::Wait::give_up(bool) {
+void Barrier::Wait::give_up(bool woken) {
+    if (woken) barrier_->line_.turn_came();
     if (counted_) barrier_->leave();
 }
 

@@ -36,6 +36,7 @@ public:
         POLLARD_REQUIRE(parties >= 1, "a barrier is for one party or more");
     }
     Barrier(const Barrier&) = delete;
+    ~Barrier() { WaiterLine::require_nobody(count_ == 0); }
 
     /// Waits until all have arrived: Result<std::uint32_t>, this one's place in the order of arrival. Error:
     /// barrier_broken.
@@ -70,7 +71,7 @@ private:
     /// One of those who had arrived goes on, or gives up.
     void leave();
 
-    WaiterLine line_;  // of those who wait for the rest, or for others to leave
+    CountingLine line_;  // of those who wait for the rest, or for others to leave
     std::uint32_t parties_;
     std::uint32_t count_ = 0;
     State state_ = State::filling;

@@ -42,6 +42,7 @@ public:
     /// Shares `lock` with whoever else uses it; the lock must outlive the condition.
     explicit Condition(Lock& lock) : lock_(&lock) {}
     Condition(const Condition&) = delete;
+    ~Condition() { WaiterLine::require_nobody(waits_ == 0); }
 
     Lock::Acquire acquire() { return lock_->acquire(); }
     Lock::AcquireGuard lock() { return lock_->lock(); }
@@ -76,6 +77,7 @@ private:
     }
 
     WaiterLine line_;
+    unsigned waits_ = 0;  // all that have begun and not ended
     Lock* lock_;
     Lock own_lock_;
 };
@@ -110,15 +112,17 @@ public:
             if (!lock().take_now()) return wait_for_lock();
         }
         stage_ = Stage::has_lock;
-        lock().guard_ = guard_;
+        --condition_->waits_;
+        lock().give_back_to(guard_);
         if (this->cancelled && notified_) condition_->wake(1);
         return this->cancelled || static_cast<Self*>(this)->satisfied();
     }
     void give_up(bool woken) {
-        if (stage_ == Stage::needs_lock)
-            lock().pass_on(woken);
-        else
+        --condition_->waits_;
+        if (stage_ != Stage::needs_lock)
             notified_ = woken;
+        else if (woken)
+            lock().pass_on();
         if (notified_) condition_->wake(1);
         if (guard_ != nullptr) Lock::forget(*guard_);
     }
@@ -129,6 +133,7 @@ protected:
         POLLARD_REQUIRE(lock().locked(), "wait() of a condition needs its lock: acquire it first");
         guard_ = lock().set_guard_aside();
         lock().free_it();
+        ++condition_->waits_;
         stage_ = Stage::needs_notification;
         notified_ = false;
         return this->wait_in(condition_->line_, waiter);

@@ -24,7 +24,7 @@ public:
     Wait wait();
     void set() {
         set_ = true;
-        line_.dismiss_all();
+        line_.wake_all();
     }
     /// From now on `wait` waits.
     void clear() { set_ = false; }
@@ -55,7 +55,7 @@ public:
         return {};
     }
     void describe(Text& text) const {
-        if (place == Place::leaving)
+        if (place == Place::woken)
             text.add("event, over");  // it was set, and may exist no more
         else
             event_->describe(text);

@@ -41,6 +41,7 @@ public:
     Lock() = default;
     Lock(const Lock&) = delete;
     ~Lock() {
+        WaiterLine::require_nobody(state_ != State::handed_on);
         POLLARD_REQUIRE(guard_ == nullptr,
                         "a lock is destroyed while a guard holds it: let the guard end first");
     }
@@ -52,17 +53,16 @@ public:
 
     /// Frees the lock and wakes the first in line.
     void release() {
-        POLLARD_REQUIRE(locked(), "release() of a lock that nobody holds: acquire it first, release it once");
-        POLLARD_REQUIRE(guard_ == nullptr,
-                        "release() of a lock that a guard holds: release the guard instead");
+        if (state_ != State::held) [[unlikely]]
+            explain_wrong_release();
         free_it();
     }
     /// Somebody holds it. False also after a release, while the one who was woken has not run.
-    bool locked() const { return state_ == State::held; }
+    bool locked() const { return state_ >= State::held; }
 
     /// "lock, held, 3 in line"
     void describe(Text& text) const {
-        static constexpr const char* words[] = {"free", "handed on", "held"};
+        static constexpr const char* words[] = {"free", "handed on", "held", "held"};
         text.add("%s, %s", noun, words[static_cast<int>(state_)]);
         if (const unsigned waiting = line_.length(); waiting != 0) text.add(", %u in line", waiting);
     }
@@ -78,7 +78,7 @@ private:
 
     /// handed_on: released, and the first in line is woken to take it. Somebody stands in line only while the
     /// lock is held or handed on.
-    enum class State : std::uint8_t { free, handed_on, held };
+    enum class State : std::uint8_t { free, handed_on, held, held_by_guard };
 
     bool take_now() {
         if (state_ != State::free) return false;
@@ -87,10 +87,11 @@ private:
     }
     void take_in_turn() { state_ = State::held; }
     void free_it() { state_ = line_.wake_first() ? State::handed_on : State::free; }
-    void pass_on(bool woken) {
-        if (woken) free_it();
+    void pass_on() { free_it(); }
+    void moved_to(Guard<Lock>* guard) {
+        guard_ = guard;
+        state_ = State::held_by_guard;
     }
-    void moved_to(Guard<Lock>* guard) { guard_ = guard; }
     void release_from(const Guard<Lock>* guard) {
         POLLARD_REQUIRE(guard_ == guard,
                         "a guard ends whose frame still waits for a condition of its lock, and "
@@ -98,9 +99,14 @@ private:
         guard_ = nullptr;
         free_it();
     }
-    /// For a condition: the lock without the guard, and back. A guard left alone gives nothing back.
+    /// For a condition: the lock without its guard, and back. A guard left alone gives nothing back.
     Guard<Lock>* set_guard_aside() { return std::exchange(guard_, nullptr); }
+    void give_back_to(Guard<Lock>* guard) {
+        if (guard != nullptr) moved_to(guard);
+    }
     static void forget(Guard<Lock>& guard) { guard.held_ = nullptr; }
+
+    [[noreturn]] void explain_wrong_release() const;
 
     WaiterLine line_;
     /// Who releases it; null: nobody holds it, or somebody who calls release().

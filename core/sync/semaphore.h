@@ -69,9 +69,13 @@ private:
     }
     /// Its permit was given to it when it was woken. Some may have been released that nobody could be given
     /// then, and newcomers may have joined the line since.
-    void take_in_turn() { give_out(); }
-    void pass_on(bool woken) {
-        if (woken) ++value_;
+    void take_in_turn() {
+        line_.turn_came();
+        give_out();
+    }
+    void pass_on() {
+        line_.turn_came();
+        ++value_;
         give_out();
     }
     bool give_to_next() {
@@ -86,7 +90,7 @@ private:
     void moved_to(const Guard<Semaphore>*) {}
     void release_from(const Guard<Semaphore>*) { release(); }
 
-    WaiterLine line_;
+    CountingLine line_;
     std::int64_t value_;
 };
 

@@ -6,13 +6,14 @@
 //
 //      line ->  [ C ] [ D ] [ E ]                 newcomers join here, at the end
 //                 |wake_first
-//      ready queue -> ... [ C ] ...               C is woken: it counts as one of the line until it has run
+//      ready queue -> ... [ C ] ...               C is woken, and its turn will come
 //                           |its turn
 //                   takes what it waited for, and its frame goes on at once,
 //                   or finds it gone, and waits again
 //
 // Between being woken and its turn, others run. So a newcomer may only pass when nobody is in line *and* nobody
-// is woken (`anybody`): that is what keeps a lock from being snatched from under the one whose turn it is.
+// is woken: that is what keeps a lock from being snatched from under the one whose turn it is. A lock notes that it
+// is handed on; a semaphore, which may have woken several, counts them (CountingLine).
 //
 // A waiter can be cancelled at both places. In line: it leaves at once, and its frame is told when its own turn
 // in the ready queue comes. Woken: it keeps its turn, but only to pass on what it was woken for.
@@ -36,21 +37,17 @@
 
 namespace pollard {
 
-class WaiterLine;
-
 /// A frame's place in a line, or, once woken, in the ready queue. Part of the awaitable it waits for.
 struct LineWaiter : Work {
     enum class Place : std::uint8_t {
         nowhere,  // not started
         in_line,
-        woken,    // in the ready queue for what it waited for; the line still counts it
-        leaving,  // in the ready queue, and the line knows no more of it: cancelled in line, or dismissed
+        woken,    // in the ready queue, for what it waited for
+        leaving,  // in the ready queue, because it was cancelled in line
         over,     // it waits no more
     };
 
-    // Written when it joins a line, like the links: most who ask need not wait.
-    Frame* frame;
-    WaiterLine* line;
+    Frame* frame;  // written when it joins a line, like the links: most who ask need not wait
     Place place = Place::nowhere;
     bool cancelled = false;
 
@@ -62,31 +59,22 @@ class WaiterLine {
 public:
     WaiterLine() = default;
     WaiterLine(const WaiterLine&) = delete;
-    ~WaiterLine() {
-        POLLARD_REQUIRE(!anybody(),
-                        "a lock, event, condition, semaphore, barrier or queue is destroyed while "
-                        "frames wait for it: cancel them and let them end first");
-    }
+    ~WaiterLine() { require_nobody(empty()); }
 
-    /// Somebody is in line, or was woken and has not run yet.
-    bool anybody() const { return woken_ != 0 || !waiters_.empty(); }
-    bool anybody_woken() const { return woken_ != 0; }
+    bool empty() const { return waiters_.empty(); }
 
     void join(LineWaiter& waiter) {
-        POLLARD_REQUIRE(scheduler_ == current_scheduler || !anybody(),
-                        "frames of two loops wait for one thing: use one for each loop");
-        scheduler_ = current_scheduler;
-        waiter.line = this;
+        if (scheduler_ != current_scheduler) [[unlikely]]
+            move_to_running_loop();
         waiter.place = LineWaiter::Place::in_line;
         waiters_.push_back(waiter);
     }
 
     /// False: nobody is in line.
     bool wake_first() {
-        if (waiters_.empty()) return false;
+        if (empty()) return false;
         auto& waiter = static_cast<LineWaiter&>(waiters_.pop_front());
         waiter.place = LineWaiter::Place::woken;
-        ++woken_;
         scheduler_->make_ready(waiter);
         return true;
     }
@@ -94,42 +82,50 @@ public:
         while (wake_first()) {
         }
     }
-    /// The same, and whoever owns the line may even be destroyed before they run: they need nothing of it.
-    void dismiss_all() {
-        while (!waiters_.empty()) {
-            auto& waiter = static_cast<LineWaiter&>(waiters_.pop_front());
-            waiter.place = LineWaiter::Place::leaving;
-            scheduler_->make_ready(waiter);
-        }
-    }
-
-    /// One who was woken has its turn.
-    void turn_came() { --woken_; }
-    /// Leaves the line for the ready queue, to be told that it was cancelled.
-    void send_off(LineWaiter& waiter) {
-        waiter.unlink();
-        waiter.place = LineWaiter::Place::leaving;
-        scheduler_->make_ready(waiter);
-    }
 
     /// How many stand in line; counted by walking along it, for people to read.
-    unsigned length() const {
-        unsigned count = 0;
-        for (const Work* waiter = waiters_.first(); waiter != nullptr; waiter = waiters_.next(*waiter))
-            ++count;
-        return count;
+    unsigned length() const;
+
+    static void require_nobody(bool nobody_waits) {
+        POLLARD_REQUIRE(nobody_waits,
+                        "a lock, event, condition, semaphore, barrier or queue is destroyed while "
+                        "frames wait for it: cancel them and let them end first");
     }
 
 private:
+    void move_to_running_loop();
+
     WorkList waiters_;
     Scheduler* scheduler_ = nullptr;
+};
+
+/// A line that also knows how many were woken and have not had their turn. Whoever is woken says `turn_came`.
+class CountingLine : public WaiterLine {
+public:
+    ~CountingLine() { require_nobody(woken_ == 0); }
+
+    /// Somebody is in line, or was woken and has not run yet.
+    bool anybody() const { return woken_ != 0 || !empty(); }
+
+    bool wake_first() {
+        if (!WaiterLine::wake_first()) return false;
+        ++woken_;
+        return true;
+    }
+    void wake_all() {
+        while (wake_first()) {
+        }
+    }
+    void turn_came() { --woken_; }
+
+private:
     std::uint32_t woken_ = 0;
 };
 
 /// What awaitables derive from that wait in a line. `Self` says what happens when its turn comes:
 ///
 ///      bool take_turn(bool woken)   true: over, the frame goes on now (cancelled or not). False: it has
-///                                   joined a line again. `woken` is false when it left the line otherwise
+///                                   joined a line again. `woken` is false when it was cancelled in line
 ///      void give_up(bool woken)     the frame is destroyed: pass on what it was woken for
 template <class Self>
 class WaitsInLine : public LineWaiter {
@@ -138,14 +134,18 @@ public:
     CancelOutcome cancel() {
         if (place == Place::over) return CancelOutcome::refused;
         cancelled = true;
-        if (place == Place::in_line) line->send_off(*this);
+        if (place != Place::in_line) return CancelOutcome::accepted;
+        unlink();
+        place = Place::leaving;
+        current_scheduler->make_ready(*this);
         return CancelOutcome::accepted;
     }
 
     void abandon() {
         if (place == Place::nowhere || place == Place::over) return;
         unlink();
-        const bool woken = leave_place();
+        const bool woken = place == Place::woken;
+        place = Place::over;
         cancelled = true;
         self().give_up(woken);
     }
@@ -170,20 +170,15 @@ protected:
 private:
     Self& self() { return static_cast<Self&>(*this); }
 
-    /// True: it was woken, and did not leave otherwise.
-    bool leave_place() {
-        const bool woken = place == Place::woken;
-        if (woken) line->turn_came();
-        place = Place::over;
-        return woken;
-    }
-
     static void run_turn(Work* work) {
         auto* waiter = static_cast<WaitsInLine*>(work);
-        const bool woken = waiter->leave_place();
+        const bool woken = waiter->place == Place::woken;
+        waiter->place = Place::over;
         if (waiter->self().take_turn(woken)) go_on(waiter->frame);
     }
-    static constexpr WorkType turn_type = {run_turn, "the turn of one who waited in line"};
+    static constexpr WorkType turn_type = {
+        run_turn, "the turn of one who waited in line", false,
+        [](const Work* work) -> Work* { return static_cast<const WaitsInLine*>(work)->frame; }};
 };
 
 }  // namespace pollard

@@ -62,7 +62,7 @@ template <class Task>
 struct TwoAtEachLock : Coroutine<TwoAtEachLock<Task>, void, Awaits<Lock::Acquire, Sleep, TaskRef<void>&>> {
     Lock* of;
     long hand_overs;
-    TaskRef<void> tasks[2 * locks];
+    TaskRef<void>* tasks;  // room for two at each lock
     long i = 0;
 
     Progress body() {
@@ -142,8 +142,9 @@ int measure(EventLoop& loop, auto run) {
 template <class Task>
 int measure_lock(EventLoop& loop, long count) {
     Lock of[locks];
+    TaskRef<void> tasks[2 * locks];
     return measure(loop, [&](EventLoop& on) {
-        return on.run_until_complete(TwoAtEachLock<Task>{.of = of, .hand_overs = count});
+        return on.run_until_complete(TwoAtEachLock<Task>{.of = of, .hand_overs = count, .tasks = tasks});
     });
 }
 
