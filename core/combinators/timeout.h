@@ -24,10 +24,10 @@
 // `cancelled` pass, the outer one makes it `timed_out`. And a kernel operation that has won against the request (its
 // result is there) is delivered; then the request meets the next await of the body, or is taken back in `exit`.
 //
-// `timeout` holds what it waits for at its own beginning, so that for the tools it looks like that thing itself. It has no
-// frame and no task of its own, because what is inside ends first. What cannot move into it (a Sleep, a receive) is made in
-// place by a lambda: `timeout(second_ns, [&] { return peer.recv(bytes); })`, of the type Timeout<Recv>. (Before a co_await a hand-written frame is one of these: see in_place in
-// core/co_await.h.)
+// `timeout` holds what it waits for at its own beginning, so that for the tools it looks like that thing itself. It has
+// no frame and no task of its own, because what is inside ends first. What cannot move into it (a Sleep, a receive) is
+// made in place by a lambda: `timeout(second_ns, [&] { return peer.recv(bytes); })`, of the type Timeout<Recv>. Behind
+// a co_await a hand-written frame is one of these (see in_place in core/co_await.h).
 //
 // Read next: core/combinators/wait_for.h.
 #pragma once

@@ -1,0 +1,206 @@
+// A group's beginning, its children's ends, and its own.
+#include "core/combinators/task_group.h"
+
+namespace pollard {
+
+GroupChild::~GroupChild() {
+    if (nested != nullptr) nested->nested_in_ = nullptr;
+}
+
+TaskGroup::TaskGroup() : Watcher(on_child_ended) { children_.next = children_.previous = &children_; }
+
+TaskGroup::TaskGroup(TaskGroup&& other) noexcept : TaskGroup() {
+    POLLARD_REQUIRE(other.state_ == State::created, "a TaskGroup that was entered cannot move");
+    aborting_ = other.aborting_;
+}
+
+TaskGroup::~TaskGroup() {
+    POLLARD_REQUIRE(running_ == 0,
+                    "a TaskGroup went while its tasks run: await join() on every way out, or use with_group");
+    if (nested_in_ != nullptr) nested_in_->nested = nullptr;
+    while (!failed_.empty()) static_cast<Watch&>(failed_.pop_front()).let_go();
+}
+
+void TaskGroup::enter() {
+    POLLARD_REQUIRE(state_ == State::created, "a TaskGroup can be entered once only: make a second one");
+    parent_ = current_scheduler != nullptr ? current_scheduler->running_task() : nullptr;
+    POLLARD_REQUIRE(parent_ != nullptr,
+                    "a TaskGroup needs a task that waits for it: enter it in a coroutine");
+    state_ = State::in_body;
+    if (aborting_) cancel_parent();
+}
+
+// --- children ---
+
+Error TaskGroup::why_no_more() const {
+    const char* reason = nullptr;
+    if (state_ == State::created)
+        reason = "group not entered";
+    else if (state_ == State::finished || (state_ == State::waiting && running_ == 0))
+        reason = "group has ended";
+    else if (aborting_)
+        reason = "group is aborting";
+    if (reason == nullptr) return {};
+    return Error(ErrorKind::invalid_state, Call::create_task).on(reason);
+}
+
+void TaskGroup::add(GroupChild& child, TaskState& task) {
+    const SchedulerScope scope(task.scheduler());  // also from outside a run
+    GroupLink& link = child;
+    link.next = &children_;
+    link.previous = children_.previous;
+    children_.previous->next = &link;
+    children_.previous = &link;
+    ++running_;
+    child.hold(task);
+    child.begin(*this);
+}
+
+void TaskGroup::on_child_ended(Watcher& watcher, Watch& watch) {
+    auto& self = static_cast<TaskGroup&>(watcher);
+    auto& child = static_cast<GroupChild&>(watch);
+    child.GroupLink::unlink();
+    if (--self.running_ == 0) self.wake();
+    if (!child.failed() || child.cancelled())
+        return child.let_go();  // with the last count the child goes too
+    child.task->result_seen = true;
+    self.failed_.push_back(child);
+    if (self.aborting_) return;
+    self.abort();
+    self.cancel_parent();
+}
+
+void TaskGroup::abort() {
+    aborting_ = true;
+    for (Link* link = children_.next; link != &children_; link = link->next)
+        static_cast<GroupChild*>(static_cast<GroupLink*>(link))->task->cancel();
+}
+
+void TaskGroup::cancel_parent() {
+    parent_cancelled_ = true;
+    parent_->cancel();
+}
+
+void TaskGroup::cancel() {
+    if (state_ == State::finished || aborting_) return;
+    abort();
+    if (state_ == State::in_body) cancel_parent();
+}
+
+// --- the end ---
+
+bool TaskGroup::start_join(Frame& frame_waiting, const Error& body) {
+    POLLARD_REQUIRE(state_ != State::created,
+                    "join() of a TaskGroup that was not entered: call enter() first");
+    POLLARD_REQUIRE(state_ == State::in_body, "a TaskGroup is joined once only");
+    tell_await(frame_waiting);
+    state_ = State::waiting;
+    body_error_ = body;
+    cancelled_outside_ = body.kind == ErrorKind::cancelled;
+    if (body.kind != ErrorKind::none && !aborting_) abort();
+    if (running_ == 0) return true;
+    waiter = &frame_waiting;
+    return false;
+}
+
+/// A request from outside, or this group's own: then it is aborting already.
+CancelOutcome TaskGroup::cancel_join() {
+    // Its outcome is being taken at this moment: the request is for the next await.
+    if (state_ == State::finished) return CancelOutcome::refused;
+    if (!aborting_) {
+        cancelled_outside_ = true;
+        abort();
+    }
+    return CancelOutcome::accepted;
+}
+
+/// The waiting frame is destroyed: the children are nobody's any more.
+void TaskGroup::abandon_join() {
+    waiter = nullptr;
+    state_ = State::finished;
+    while (children_.next != &children_) {
+        auto* child = static_cast<GroupChild*>(static_cast<GroupLink*>(children_.next));
+        child->GroupLink::unlink();
+        child->let_go();
+    }
+    running_ = 0;
+}
+
+const Error& TaskGroup::settle() {
+    if (state_ == State::finished) return outcome_;
+    state_ = State::finished;
+    waiter = nullptr;
+    // Its own request goes; if that was the only one, nothing from outside is left.
+    if (parent_cancelled_ && parent_->uncancel() == 0) cancelled_outside_ = false;
+    if (!failed_.empty() || body_failed()) {
+        // The errors come first, but a request from outside is not lost: it is made anew, and the count stays.
+        if (parent_->cancel_requests != 0) {
+            parent_->uncancel();
+            parent_->cancel();
+        }
+        outcome_ = group_error();
+        tell_group_around();
+    } else if (cancelled_outside_) {
+        // The body's own error, with the message of the request, unless it came only afterwards.
+        outcome_ = body_error_.kind == ErrorKind::cancelled ? body_error_ : cancelled_error("task group");
+    }
+    if (outcome_.kind != ErrorKind::cancelled) forget_cancel_message_here();
+    return outcome_;
+}
+
+Error TaskGroup::group_error() const {
+    const std::size_t count = errors().count();
+    const Text text = Text().add("%zu error%s", count, count == 1 ? "" : "s");
+    return Error(ErrorKind::group, Call::wait).on(text.view());
+}
+
+/// If this task is itself a group's child, its entry in that group's errors leads to the errors here.
+void TaskGroup::tell_group_around() {
+    for (Work* work = parent_->waiters.first(); work != nullptr; work = parent_->waiters.next(*work)) {
+        if (work->type != &Watch::run_type) continue;
+        auto* watch = static_cast<Watch*>(work);
+        if (watch->watcher->child_ended != on_child_ended) continue;
+        nested_in_ = static_cast<GroupChild*>(watch);
+        if (nested_in_->nested != nullptr) nested_in_->nested->nested_in_ = nullptr;
+        nested_in_->nested = this;
+    }
+}
+
+void TaskGroup::describe_children(Text& text) const {
+    text.add("%zu task%s", running_, running_ == 1 ? "" : "s");
+    constexpr int names = 4;
+    int named = 0;
+    for (const Link* link = children_.next; link != &children_; link = link->next) {
+        const auto* child = static_cast<const GroupChild*>(static_cast<const GroupLink*>(link));
+        if (named == names) {
+            text.add(" ...");
+            return;
+        }
+        text.add("%s %s", named == 0 ? ":" : ",", name_of(*child->task).c_str());
+        ++named;
+    }
+}
+
+// --- its errors ---
+
+TaskGroup::Errors::Item TaskGroup::Errors::Iterator::operator*() const {
+    if (at_ == nullptr) return {.task = nullptr, .error = group_->body_error_, .nested = nullptr};
+    const auto* child = static_cast<const GroupChild*>(at_);
+    return {.task = child->task, .error = child->take_error(), .nested = child->nested};
+}
+
+TaskGroup::Errors::Iterator& TaskGroup::Errors::Iterator::operator++() {
+    if (at_ != nullptr)
+        at_ = group_->failed_.next(*at_);
+    else
+        before_body_ = false;
+    return *this;
+}
+
+std::size_t TaskGroup::Errors::count() const {
+    std::size_t count = 0;
+    for (auto it = begin(); it != end(); ++it) ++count;
+    return count;
+}
+
+}  // namespace pollard

@@ -1,0 +1,258 @@
+// TaskGroup: tasks that end together, before the frame that began them goes on.
+//
+//      struct Serve : Coroutine<Serve, void, Awaits<Sleep, TaskGroup::Join>> {
+//          TaskGroup group;                                    a field
+//          Result<void> done;
+//          Progress body() {
+//              CO_BEGIN;
+//              group.enter();
+//              (void)group.create_task(Accept{...});
+//              (void)group.create_task(Tick{...});
+//              CO_AWAIT(done, sleep_ns(second_ns));            the body of the block; its error belongs to the end:
+//              CO_AWAIT(done, group.join(done.error()));       waits for all, also those that are added meanwhile
+//              if (!done) CO_RETURN(done.error());             cancelled, or ErrorKind::group: group.errors()
+//              CO_END;
+//          }
+//      };
+//
+//      CO_AWAIT(done, with_group(group, Body{...}));           the same around a coroutine: no way out passes join by
+//
+// (asyncio's `async with TaskGroup() as group`; `join` is its end.)
+//
+//   created --enter--> in the body --join--> waiting --all have ended--> finished
+//                          |                    |
+//                          '--- abort ----------'    a child or the body has failed, the task was cancelled from outside,
+//                                                    or cancel(): the other children are cancelled, none can be added
+//
+// When a child fails while the group is not aborting, the group aborts and cancels its own task once, so that the body
+// ends too; `join` takes that request back. What `join` gives:
+//   - ErrorKind::group if any child failed, or the body with an error that is not `cancelled`. A request to cancel from
+//     outside is renewed then: it meets the next await that suspends.
+//   - otherwise `cancelled`, if the task was cancelled from outside (the children were cancelled and waited for);
+//   - otherwise success. Cancelled children are no error; values stay in the tasks.
+//
+// The node with which the group knows a child stands in the child's own block, behind the coroutine; once the child has
+// ended the same node keeps it in the list of errors. So a group allocates nothing but its tasks.
+//
+// Thread rule: the loop's thread only.
+//
+// Read next: core/combinators/task_group.cc.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "core/awaitable.h"
+#include "core/combinators/watch.h"
+#include "core/coroutine.h"
+#include "core/task.h"
+#include "platform/result.h"
+
+namespace pollard {
+
+class TaskGroup;
+
+/// A child's place among the running ones of its group.
+struct GroupLink : Link {};
+
+/// What a group knows of a child: stands in the child's block.
+struct GroupChild : Watch, GroupLink {
+    /// The group that failed inside this task, as long as it lives.
+    TaskGroup* nested = nullptr;
+
+    GroupChild() = default;
+    ~GroupChild();
+};
+
+/// A coroutine of a group: the coroutine as it is, and the group's node behind it.
+template <class C>
+struct InGroup : C, GroupChild {
+    static_assert(!std::is_final_v<C>, "a coroutine in a group is derived from: it cannot be final");
+    explicit InGroup(C&& coroutine) : C(std::move(coroutine)) {}
+    InGroup(InGroup&& other) noexcept : C(std::move(static_cast<C&>(other))) {}
+};
+
+class TaskGroup : Watcher {
+public:
+    class Join;
+    class Errors;
+
+    TaskGroup();
+    /// Only before it is entered.
+    TaskGroup(TaskGroup&& other) noexcept;
+    ~TaskGroup();
+
+    /// Once, in a task: the one that will await join.
+    void enter();
+
+    /// A task of the coroutine. Errors: invalid_state before enter, while aborting and after the end, out_of_memory;
+    /// the coroutine is closed unstarted then.
+    template <class C>
+    Result<TaskRef<ValueOf<C>>> create_task(C&& coroutine) {
+        return create_task_with(std::forward<C>(coroutine), nullptr);
+    }
+    /// The group learns of an eager child's end in its turn, as of any other's.
+    template <class C>
+    Result<TaskRef<ValueOf<C>>> create_task(C&& coroutine, const TaskOptions& options) {
+        return create_task_with(std::forward<C>(coroutine), &options);
+    }
+
+    /// Waits for all children; see above. `body`: the error that the body of the block ended with.
+    Join join(const Error& body = Error());
+
+    /// Ends the block without an error: children and body are cancelled, and join gives success. Before enter: as soon
+    /// as it is entered. More than once is fine.
+    void cancel();
+
+    /// Children's errors in the order in which they ended, then the body's. Valid as long as the group.
+    Errors errors() const;
+    std::size_t running() const { return running_; }
+    /// No more children are taken.
+    bool aborting() const { return aborting_; }
+
+private:
+    friend struct GroupChild;
+    enum class State : std::uint8_t { created, in_body, waiting, finished };
+
+    template <class C>
+    Result<TaskRef<ValueOf<C>>> create_task_with(C&& coroutine, const TaskOptions* options);
+    Error why_no_more() const;
+    void add(GroupChild& child, TaskState& task);
+    static void on_child_ended(Watcher& watcher, Watch& child);
+    void abort();
+    void cancel_parent();
+    bool body_failed() const {
+        return body_error_.kind != ErrorKind::none && body_error_.kind != ErrorKind::cancelled;
+    }
+    // The await of join.
+    bool start_join(Frame& frame_waiting, const Error& body);
+    CancelOutcome cancel_join();
+    void abandon_join();
+    const Error& settle();
+    Error group_error() const;
+    void tell_group_around();
+    void describe_children(Text& text) const;
+
+    Link children_;    // that run, in the order of their creation
+    WorkList failed_;  // in the order in which they ended
+    TaskState* parent_ = nullptr;
+    GroupChild* nested_in_ = nullptr;
+    std::size_t running_ = 0;
+    State state_ = State::created;
+    bool aborting_ = false;
+    bool parent_cancelled_ = false;  // by this group
+    bool cancelled_outside_ = false;
+    Error body_error_;
+    Error outcome_;
+};
+
+/// The await of TaskGroup::join.
+class [[nodiscard]] TaskGroup::Join {
+public:
+    Join(TaskGroup& group, const Error& body) : group_(&group), body_(body) {}
+
+    bool start(Frame& waiter) { return group_->start_join(waiter, body_); }
+    bool failed() const { return group_->settle().kind != ErrorKind::none; }
+    Result<void> result() const { return group_->settle(); }
+    CancelOutcome cancel() { return group_->cancel_join(); }
+    void abandon() { group_->abandon_join(); }
+    void describe(Text& text) const { group_->describe_children(text); }
+
+private:
+    TaskGroup* group_;
+    Error body_;
+};
+
+/// `for (const TaskGroup::Errors::Item& item : group.errors())`
+class TaskGroup::Errors {
+public:
+    struct Item {
+        TaskState* task;  // null: the body of the block
+        Error error;
+        const TaskGroup* nested;  // the group that failed in that task, if it still lives there; else null
+    };
+    class Iterator {
+    public:
+        Iterator(const TaskGroup* group, Work* at, bool before_body)
+            : group_(group), at_(at), before_body_(before_body) {}
+        Item operator*() const;
+        Iterator& operator++();
+        bool operator==(const Iterator& other) const {
+            return at_ == other.at_ && before_body_ == other.before_body_;
+        }
+
+    private:
+        const TaskGroup* group_;
+        Work* at_;
+        bool before_body_;
+    };
+
+    explicit Errors(const TaskGroup& group) : group_(&group) {}
+    Iterator begin() const { return {group_, group_->failed_.first(), group_->body_failed()}; }
+    Iterator end() const { return {group_, nullptr, false}; }
+    std::size_t count() const;
+
+private:
+    const TaskGroup* group_;
+};
+
+inline TaskGroup::Join TaskGroup::join(const Error& body) { return Join(*this, body); }
+inline TaskGroup::Errors TaskGroup::errors() const { return Errors(*this); }
+
+template <class C>
+Result<TaskRef<ValueOf<C>>> TaskGroup::create_task_with(C&& coroutine, const TaskOptions* options) {
+    static_assert(!std::is_lvalue_reference_v<C>,
+                  "a group takes the coroutine over: pass it by value or std::move");
+    if (const Error refusal = why_no_more(); refusal.kind != ErrorKind::none) {
+        coroutine.close_unstarted();
+        return refusal;
+    }
+    using Child = InGroup<std::remove_reference_t<C>>;
+    auto task = create_task_on(parent_->scheduler(), Child(std::forward<C>(coroutine)), options);
+    if (task) add(static_cast<TaskBlock<Child>&>(task->state()).coroutine, task->state());
+    return task;
+}
+
+/// A hand-written frame is awaited where it stands, the compiler's is moved to the slot: it is one pointer.
+template <class C>
+decltype(auto) where_it_stands(C& coroutine) {
+    if constexpr (std::derived_from<C, Frame>)
+        return (coroutine);
+    else
+        return C(std::move(coroutine));
+}
+
+/// The frame of with_group.
+template <class Body>
+struct WithGroup : Coroutine<WithGroup<Body>, void,
+                             Awaits<decltype(where_it_stands(std::declval<Body&>())), TaskGroup::Join>> {
+    static_assert(std::same_as<ValueOf<Body>, void>,
+                  "the body of with_group ends without a value: store it where it is wanted");
+    TaskGroup* group;
+    Body body_of_block;
+    Result<void> ended;
+
+    WithGroup(TaskGroup& of, Body&& block) : group(&of), body_of_block(std::move(block)) {}
+    WithGroup(WithGroup&&) noexcept = default;
+
+    Progress body() {
+        CO_BEGIN;
+        group->enter();
+        CO_AWAIT(ended, where_it_stands(body_of_block));
+        CO_AWAIT(ended, group->join(ended.error()));
+        CO_RETURN(ended);
+        CO_END;
+    }
+};
+
+/// `CO_AWAIT(done, with_group(group, Body{...}))`, of the type WithGroup<Body>: enters the group, runs the coroutine, and
+/// joins, however it ended.
+template <class Body>
+WithGroup<Body> with_group(TaskGroup& group, Body body) {
+    return WithGroup<Body>(group, std::move(body));
+}
+
+}  // namespace pollard
