@@ -149,6 +149,10 @@ void EventLoop::take_callbacks_of_other_threads() {
     }
 }
 
+void EventLoop::tell_timer_set(Timer& timer) {
+    current_observer->timer_set(*current_observer, timer, timer.deadline_ns - time_ns());
+}
+
 // --- running ---
 
 Result<void> EventLoop::run() {

@@ -160,10 +160,12 @@ struct EventLoop : Scheduler {
     void call_at(TimedCallback& callback, std::int64_t when_ns) {
         check_call();
         insert_timer(callback, when_ns);
+        if (current_observer != nullptr) [[unlikely]]
+            tell_timer_set(callback);
     }
     void call_later(TimedCallback& callback, std::int64_t delay_ns) {
         check_call();
-        insert_timer(callback, time_ns() + delay_ns);
+        call_at(callback, time_ns() + delay_ns);
     }
     void cancel(TimedCallback& callback) { timers_.cancel(callback); }
 
@@ -182,6 +184,8 @@ struct EventLoop : Scheduler {
         if (call == nullptr) return why_no_call();
         check_call();
         insert_timer(*call, when_ns);
+        if (current_observer != nullptr) [[unlikely]]
+            tell_timer_set(*call);
         return CallHandle(*call);
     }
     template <class F>
@@ -227,6 +231,7 @@ private:
     }
     Error why_no_call() const;
     static void stop_from_callback(void* self) { static_cast<EventLoop*>(self)->stop(); }
+    void tell_timer_set(Timer& timer);
     Result<void> run();
     Result<void> run_until_done(TaskState& task);
     void turn();

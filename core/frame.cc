@@ -71,10 +71,10 @@ void Scheduler::run_batch_carefully() {
 }
 
 void Scheduler::run_one_carefully(Work& work) {
-    if (work.type->is_frame)
-        run_chain(static_cast<Frame*>(&work));
-    else
-        work.run();
+    if (work.type->is_frame) return run_chain(static_cast<Frame*>(&work));
+    if (current_observer != nullptr) [[unlikely]]
+        current_observer->work_begins(*current_observer, work);
+    work.run();
 }
 
 const WorkType Scheduler::careful_type = {[](Work*) { current_scheduler->begin_to_be_careful(); }, "careful",
@@ -132,8 +132,11 @@ TaskState* task_of(Frame& frame) {
 
 CancelOutcome cancel_chain(Frame& frame) {
     Frame* inner = innermost(frame);
-    if (inner->site == nullptr) return CancelOutcome::refused;
-    return inner->site->awaited->cancel(awaited_by(*inner));
+    CancelOutcome outcome = CancelOutcome::refused;
+    if (inner->site != nullptr) outcome = inner->site->awaited->cancel(awaited_by(*inner));
+    if (current_observer != nullptr) [[unlikely]]
+        current_observer->cancel_asked(*current_observer, *inner, outcome);
+    return outcome;
 }
 
 void destroy_awaited(Frame& frame) {

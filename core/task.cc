@@ -137,6 +137,8 @@ bool TaskState::cancel(std::string_view message) {
     if (cancel_requests != 255) ++cancel_requests;
     if (!message.empty()) [[unlikely]]
         keep_cancel_message(message);
+    if (current_observer != nullptr) [[unlikely]]
+        current_observer->cancel_requested(*current_observer, *this);
     Frame& first = root();
     if (first.linked() && first.site == nullptr) {
         // In the ready queue and at no site: it has not started, and its body never will.

@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "core/async_generator.h"
 #include "core/co_await.h"
 #include "core/coroutine.h"
 #include "core/event_loop.h"
@@ -480,7 +481,12 @@ TEST_F(Narrations, ATaskCancelledInItsSleepSaysSo) {
         EXPECT_EQ(loop.run_until_complete(task).error().kind, ErrorKind::cancelled);
     });
     EXPECT_TRUE(in_order(story, R"(
+Nap#1            is a new task
+  timer            a callback, in 0.001 s
 awaits sleep_ns(250 * millisecond_ns)
+loop             a callback runs
+Nap#1            is asked to end
+  cancel           trace_test.cc:LINE  awaits sleep_ns(250 * millisecond_ns): this await ends
 Nap#1            resumes at trace_test.cc:LINE: the sleep was cancelled
 Nap#1            is done: cancelled
 )"));
@@ -494,9 +500,182 @@ TEST_F(Narrations, ATaskCancelledBeforeItBeganNeverBegins) {
     });
     EXPECT_TRUE(in_order(story, R"(
 is a new task
+Nap#1            is asked to end: it has not begun, and will not
 Nap#1            is done: cancelled
 )"));
     EXPECT_EQ(count_of(story, "begins"), 0u);
+}
+
+struct FollowsNap : Coroutine<FollowsNap, void, Awaits<TaskRef<void>&>> {
+    TaskRef<void> nap;
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(nap);
+        CO_END;
+    }
+};
+
+TEST_F(Narrations, ARequestGoesDownFromTaskToTask) {
+    const std::string story = story_of("simulated", [](EventLoop& loop) {
+        auto nap = *loop.create_task(Nap());
+        auto follower = *loop.create_task(FollowsNap{.nap = nap});
+        loop.stop();
+        EXPECT_TRUE(loop.run_forever());
+        EXPECT_TRUE(follower.cancel());
+        EXPECT_FALSE(loop.run_until_complete(follower));
+    });
+    EXPECT_TRUE(in_order(story, R"(
+FollowsNap#2     trace_test.cc:LINE  awaits nap: Nap#1 is not done yet
+FollowsNap#2     is asked to end
+Nap#1            is asked to end
+  cancel           trace_test.cc:LINE  awaits sleep_ns(250 * millisecond_ns): this await ends
+Nap#1            is done: cancelled
+FollowsNap#2     resumes at trace_test.cc:LINE: Nap#1 is done
+FollowsNap#2     is done: cancelled
+)"));
+    EXPECT_EQ(count_of(story, "  cancel "), 1u);
+}
+
+struct CancelsItself : Coroutine<CancelsItself, void, Awaits<Sleep>> {
+    Progress body() {
+        CO_BEGIN;
+        current_scheduler->running_task()->cancel();
+        CO_TRY(sleep_ns(second_ns));
+        CO_END;
+    }
+};
+
+TEST_F(Narrations, ARequestToATaskThatRunsKeepsUntilItsNextAwait) {
+    const std::string story = story_of(
+        "simulated", [](EventLoop& loop) { EXPECT_FALSE(loop.run_until_complete(CancelsItself{})); });
+    EXPECT_TRUE(in_order(story, R"(
+CancelsItself#1  begins
+CancelsItself#1  is asked to end
+  cancel           CancelsItself#1 runs: the request keeps until its next await
+CancelsItself#1  trace_test.cc:LINE  awaits sleep_ns(second_ns)
+  cancel           trace_test.cc:LINE  awaits sleep_ns(second_ns): this await ends
+CancelsItself#1  is done: cancelled
+)"));
+}
+
+struct Accepts : Coroutine<Accepts, void, Awaits<Accept>> {
+    Listener listener;
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(listener.accept());
+        CO_END;
+    }
+};
+
+TEST_P(EveryKernel, ARequestToAnOperationGoesToThePort) {
+    const std::string story = story_of(GetParam()->name, [](EventLoop& loop) {
+        auto task = *loop.create_task(Accepts{.listener = listener_on(loop)});
+        loop.stop();
+        EXPECT_TRUE(loop.run_forever());
+        EXPECT_TRUE(task.cancel());
+        EXPECT_FALSE(loop.run_until_complete(task));
+    });
+    EXPECT_TRUE(in_order(story, R"(
+Accepts#1        is asked to end
+  cancel           trace_test.cc:LINE  awaits listener.accept(): the port is asked to let go of it
+  operation        accept  fd
+Accepts#1        is done: cancelled
+)"));
+}
+
+/// Waits for a task by a node of its own, as the combinators do.
+struct Watches {
+    struct Node : Work {
+        Frame* waiter = nullptr;
+        Node() : Work(&type_record) {}
+        static const WorkType type_record;
+    };
+    TaskRef<void>* task;
+    Node node = {};
+
+    bool start(Frame& frame) {
+        node.waiter = &frame;
+        task->state().waiters.push_back(node);
+        tell_await(frame);
+        return false;
+    }
+    bool failed() const { return false; }
+    Result<void> result() { return {}; }
+    CancelOutcome cancel() { return CancelOutcome::refused; }
+    void describe(Text& text) const { text.add("one task"); }
+};
+const WorkType Watches::Node::type_record = {
+    [](Work* work) { current_scheduler->make_ready(*static_cast<Node*>(work)->waiter); }, "a node", false,
+    [](const Work* work) -> Work* { return static_cast<const Node*>(work)->waiter; }};
+
+struct WatchesNap : Coroutine<WatchesNap, void, Awaits<Watches>> {
+    TaskRef<void> nap;
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(Watches{&nap});
+        CO_END;
+    }
+};
+
+TEST_F(Narrations, WhatACombinatorOrALockWaitsForIsToldAndForWhomItsNodesRun) {
+    const std::string story = story_of("simulated", [](EventLoop& loop) {
+        auto nap = *loop.create_task(Nap());
+        EXPECT_TRUE(loop.run_until_complete(WatchesNap{.nap = nap}));
+    });
+    EXPECT_TRUE(in_order(story, R"(
+WatchesNap#2     trace_test.cc:LINE  awaits Watches{&nap}
+  waits for        one task
+Nap#1            is done: success
+loop             a node, for WatchesNap#2
+WatchesNap#2     resumes at trace_test.cc:LINE
+)"));
+}
+
+TEST_F(Narrations, CallbacksAreToldWhenTheyAreSetAndWhenTheyRun) {
+    const std::string story = story_of("simulated", [](EventLoop& loop) {
+        Callback soon([](void*) {}, nullptr);
+        TimedCallback later([](void* looped) { static_cast<EventLoop*>(looped)->stop(); }, &loop);
+        loop.call_soon(soon);
+        loop.call_later(later, second_ns);
+        EXPECT_TRUE(loop.run_forever());
+    });
+    EXPECT_TRUE(in_order(story, R"(
+  timer            a timed callback, in 1.000 s
+loop             a callback runs
+loop             nothing is ready: sleep until the first timer, in 1.000 s
+loop             a timed callback runs
+)"));
+}
+
+struct Ticks : AsyncGenerator<Ticks, int, Awaits<Sleep>> {
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(sleep_ns(second_ns));
+        CO_YIELD(1);
+        CO_END;
+    }
+};
+struct Consumes : Coroutine<Consumes, void, Awaits<Next<Ticks>, Aclose>> {
+    Ticks ticks;
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(ticks.next());
+        CO_TRY(ticks.aclose());
+        CO_END;
+    }
+};
+
+TEST_F(Narrations, AGeneratorIsToldThroughItsConsumersAwaits) {
+    const std::string story =
+        story_of("simulated", [](EventLoop& loop) { EXPECT_TRUE(loop.run_until_complete(Consumes{})); });
+    EXPECT_TRUE(in_order(story, R"(
+Consumes#1       trace_test.cc:LINE  awaits ticks.next()
+Consumes#1 > Ticks trace_test.cc:LINE  awaits sleep_ns(second_ns)
+Consumes#1 > Ticks resumes at trace_test.cc:LINE: its time has come
+Consumes#1       resumes at trace_test.cc:LINE: Ticks gives a value
+Consumes#1       trace_test.cc:LINE  awaits ticks.aclose()
+Consumes#1       is done: success
+)"));
 }
 
 TEST_F(Narrations, ACompilersCoroutineIsToldWithItsFunction) {
@@ -645,6 +824,9 @@ TEST_F(Narrations, TwoNarrationsToldByOneFanOutTellTheSame) {
     EventLoop loop;
     open(loop, door, "simulated");
     EXPECT_EQ(*run_echo(loop), 14u);
+    auto nap = *loop.create_task(Nap());
+    const auto cancel = loop.call_later([nap] { nap.cancel(); }, millisecond_ns);
+    EXPECT_FALSE(loop.run_until_complete(nap));
     EXPECT_TRUE(loop.close());
     report_problem("a problem", Error(ErrorKind::other, Call::none));
     EXPECT_EQ(pages[0].text(), pages[1].text());
@@ -658,6 +840,10 @@ loop
 completed
 resumes
 is done
+  timer            a callback
+a callback runs
+is asked to end
+  cancel
 problem
 )"));
 }
@@ -1087,6 +1273,20 @@ TEST_F(Timelines, AParkedOperationIsAMomentOnItsTasksTrack) {
         seen |= event["name"].text == "parked" && event["args"]["operation"].text == "recv" &&
                 event["tid"].number == 2 + 3;
     EXPECT_TRUE(seen);
+}
+
+TEST_F(Timelines, ARequestToEndIsAMomentOnItsTasksTrack) {
+    const Json trace = timeline_of("simulated", [](EventLoop& loop) {
+        EXPECT_TRUE(loop.run_until_complete(YieldsItsTurn()));
+        auto nap = *loop.create_task(Nap());
+        EXPECT_TRUE(nap.cancel());
+        EXPECT_FALSE(loop.run_until_complete(nap));
+    });
+    check_timeline(trace);
+    std::vector<double> tracks;
+    for (const Json& event : events_of(trace, "i"))
+        if (event["name"].text == "cancel requested") tracks.push_back(event["tid"].number);
+    EXPECT_EQ(tracks, std::vector<double>{2 + 2});
 }
 
 TEST_F(Timelines, KernelCallsShowTheirWordsAndNews) {

@@ -54,6 +54,7 @@ void ChromeTrace::pass(Observer& self, Arguments... arguments) {
 ChromeTrace::ChromeTrace() {
     task_created = pass<&ChromeTrace::on_task_created>;
     task_finished = pass<&ChromeTrace::on_task_finished>;
+    cancel_requested = pass<&ChromeTrace::on_cancel_requested>;
     frame_suspended = pass<&ChromeTrace::on_frame_suspended>;
     frame_resumed = pass<&ChromeTrace::on_frame_resumed>;
     operation_started = pass<&ChromeTrace::on_operation_started>;
@@ -226,6 +227,12 @@ void ChromeTrace::on_task_finished(TaskState& task) {
     run_.detail.add("%sdone: %s", run_.detail.size == 0 ? "" : ", ", how.c_str());
     end_slice(run_, at_ns);
     end_span(&task, at_ns, how.view());
+}
+
+void ChromeTrace::on_cancel_requested(TaskState& task) {
+    begin_event("i", track_of(task), now_ns(clock_here()), "cancel requested");
+    writer_.text("s", "t");
+    end_event();
 }
 
 void ChromeTrace::on_frame_resumed(Frame& frame) {

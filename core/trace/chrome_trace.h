@@ -55,6 +55,7 @@ private:
 
     void on_task_created(TaskState& task);
     void on_task_finished(TaskState& task);
+    void on_cancel_requested(TaskState& task);
     void on_frame_suspended(Frame& frame);
     void on_frame_resumed(Frame& frame);
     void on_operation_started(Operation& operation);

@@ -15,6 +15,8 @@ void FanOut::tell(Observer& self, Arguments... arguments) {
 FanOut::FanOut() {
     task_created = tell<&Observer::task_created, TaskState&>;
     task_finished = tell<&Observer::task_finished, TaskState&>;
+    cancel_requested = tell<&Observer::cancel_requested, TaskState&>;
+    cancel_asked = tell<&Observer::cancel_asked, Frame&, CancelOutcome>;
     frame_awaits = tell<&Observer::frame_awaits, Frame&>;
     frame_suspended = tell<&Observer::frame_suspended, Frame&>;
     frame_resumed = tell<&Observer::frame_resumed, Frame&>;
@@ -22,6 +24,8 @@ FanOut::FanOut() {
     operation_parked = tell<&Observer::operation_parked, Operation&>;
     operation_completed = tell<&Observer::operation_completed, Operation&>;
     kernel_called = tell<&Observer::kernel_called, const KernelCall&>;
+    work_begins = tell<&Observer::work_begins, Work&>;
+    timer_set = tell<&Observer::timer_set, Work&, std::int64_t>;
     wait_entered = tell<&Observer::wait_entered, std::int64_t>;
     wait_returned = tell<&Observer::wait_returned>;
     problem = tell<&Observer::problem, const char*, const Error&>;

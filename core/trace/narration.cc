@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "core/await_graph.h"
 #include "core/event_loop.h"
 #include "core/sleep.h"
 #include "core/trace/place.h"
@@ -216,6 +217,12 @@ Narration::Narration(std::FILE* out) : out_(out) {
     };
     task_created = [](Observer& o, TaskState& task) { self(o).on_task_created(task); };
     task_finished = [](Observer& o, TaskState& task) { self(o).on_task_finished(task); };
+    cancel_requested = [](Observer& o, TaskState& task) { self(o).on_cancel_requested(task); };
+    cancel_asked = [](Observer& o, Frame& frame, CancelOutcome outcome) {
+        self(o).on_cancel_asked(frame, outcome);
+    };
+    work_begins = [](Observer& o, Work& work) { self(o).on_work_begins(work); };
+    timer_set = [](Observer& o, Work& work, std::int64_t delay_ns) { self(o).on_timer_set(work, delay_ns); };
     frame_awaits = [](Observer& o, Frame& frame) { self(o).on_frame_awaits(frame); };
     frame_suspended = [](Observer& o, Frame& frame) { self(o).on_frame_suspended(frame); };
     frame_resumed = [](Observer& o, Frame& frame) { self(o).on_frame_resumed(frame); };
@@ -256,6 +263,42 @@ void Narration::on_task_finished(TaskState& task) {
     else
         how.add("success");
     line(loop_floor, name_of(task).c_str(), "is done: %s", how.c_str());
+}
+
+void Narration::on_cancel_requested(TaskState& task) {
+    Frame& root = task.root();
+    const bool has_begun = !root.linked() || root.site != nullptr;
+    line(loop_floor, name_of(task).c_str(), "is asked to end%s",
+         has_begun ? "" : ": it has not begun, and will not");
+}
+
+void Narration::on_cancel_asked(Frame& frame, CancelOutcome outcome) {
+    if (frame.site == nullptr) {
+        line(operation_floor, "cancel", "%s runs: the request keeps until its next await",
+             name_of(frame).c_str());
+        return;
+    }
+    // The request went on to a task, which has told what it does with it.
+    if (frame.site->awaited->kind == AwaitedType::Kind::task_pointer) return;
+    const char* answer = outcome == CancelOutcome::accepted ? "this await ends"
+                         : outcome == CancelOutcome::open
+                             ? "the port is asked to let go of it"
+                             : "too late for this one: the request keeps until the next";
+    line(operation_floor, "cancel", "%s  %s: %s", describe_place(*frame.site).c_str(),
+         describe_await(frame).c_str(), answer);
+}
+
+void Narration::on_work_begins(Work& work) {
+    const std::string_view name = work.type->name;
+    if (Frame* frame = waiter_of(work); frame != nullptr)
+        line(loop_floor, "loop", "%s, for %s", work.type->name, name_of(*frame).c_str());
+    else if (name == "a callback" || name == "a timed callback")
+        line(loop_floor, "loop", "%s runs", work.type->name);
+}
+
+void Narration::on_timer_set(Work& work, std::int64_t delay_ns) {
+    line(operation_floor, "timer", "%s, in %s", work.type->name,
+         in_seconds(delay_ns < 0 ? 0 : delay_ns).c_str());
 }
 
 void Narration::on_frame_awaits(Frame& frame) {

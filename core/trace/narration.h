@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "core/frame.h"
 #include "platform/observer.h"
 #include "platform/result.h"
 
@@ -40,6 +41,10 @@ private:
 
     void on_task_created(TaskState& task);
     void on_task_finished(TaskState& task);
+    void on_cancel_requested(TaskState& task);
+    void on_cancel_asked(Frame& frame, CancelOutcome outcome);
+    void on_work_begins(Work& work);
+    void on_timer_set(Work& work, std::int64_t delay_ns);
     void on_frame_awaits(Frame& frame);
     void on_frame_suspended(Frame& frame);
     void on_frame_resumed(Frame& frame);
