@@ -13,10 +13,12 @@ void report(Scheduler& scheduler, const Error& error) {
 void begin_to_close(AsyncGeneratorState& generator) {
     Scheduler& scheduler = *generator.home->scheduler;
     Result<TaskRef<void>> task = create_task_on(scheduler, CloseGenerator(generator));
-    if (task)
+    if (task) {
         generator.closer = &task->state();
-    else
+        generator.closer->cancelled_by_close = true;  // a closing loop lets it clean up, and waits for it
+    } else {
         report(scheduler, task.error());
+    }
 }
 
 AsyncGeneratorState& generator_at(Link* link) { return *reinterpret_cast<AsyncGeneratorState*>(link); }

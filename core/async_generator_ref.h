@@ -14,8 +14,10 @@
 //
 //      CO_TRY(shutdown_asyncgens());
 //
-// What a cleanup fails with goes to the loop's error handler. A generator is closed in this way once: a task that is
-// cancelled before its cleanup is through gives up, and so does a loop that closes; then the generator just goes.
+// A loop that closes does so too, when all other tasks have ended, and does not cancel those that close a generator.
+//
+// What a cleanup fails with goes to the loop's error handler. A generator is closed in this way once: a task that somebody
+// cancels before its cleanup is through gives up, and then the generator just goes.
 // Errors of making one: out_of_memory. When there is no memory for the task that shall close one, that is reported,
 // and it just goes.
 //

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/async_generator_ref.h"
 #include "core/await_graph.h"
 #include "core/sleep.h"
 #include "platform/kernel.h"
@@ -259,8 +260,17 @@ void EventLoop::shut_down() {
     run_error_ = Error{};
     cancel_all_tasks_and_wait();
     report_failed_at_the_end();
+    close_async_generators();
     report_pending_tasks();
     drop_queued_works();
+}
+
+void EventLoop::close_async_generators() {
+    if (pool->async_generators.next == &pool->async_generators) return;
+    const auto task = create_task_on(static_cast<Scheduler&>(*this), shutdown_asyncgens());
+    if (!task)
+        return report({"closing the loop: asynchronous generators were not closed", task.error(), nullptr});
+    while (run_error_.kind == ErrorKind::none && !task->done()) turn();
 }
 
 void EventLoop::cancel_all_tasks_and_wait() {

@@ -244,6 +244,7 @@ private:
     std::int64_t sleep_limit_ns(std::int64_t earliest_ns);
     void shut_down();
     void cancel_all_tasks_and_wait();
+    void close_async_generators();
     void report_pending_tasks();
     void drop_queued_works();
 

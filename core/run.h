@@ -9,7 +9,8 @@
 // and nothing of it is left:
 //
 //      open -> main task runs until it is done -> all other tasks are cancelled -> all of them end
-//           -> those that ended with an error are reported -> what is queued is dropped -> close
+//           -> those that ended with an error are reported -> half-used asynchronous generators are closed
+//           -> what is queued is dropped -> close
 //
 // A Runner is the same with several coroutines one after the other on one loop; the other tasks stay for the next, and
 // the context variables that one main task has set are there in the next.

@@ -9,6 +9,7 @@
 
 #include "core/async_generator_ref.h"
 #include "core/co_generator.h"
+#include "core/run.h"
 #include "core/sleep.h"
 #include "core/task.h"
 
@@ -725,6 +726,40 @@ TYPED_TEST(CountedBothAuthors, MakingOneWithoutMemoryIsAnErrorValue) {
     fail_allocations_after(0);
     auto made = make_async_generator(this->make(3));
     EXPECT_EQ(made.error().kind, ErrorKind::out_of_memory);
+}
+
+/// Begins a generator, and keeps it or leaves it.
+struct Leaves : Coroutine<Leaves, void, Awaits<Next<Ticks>, Sleep>> {
+    AsyncGeneratorRef<Ticks>* kept = nullptr;
+    bool sleeps = false;
+    AsyncGeneratorRef<Ticks> ticks;
+    Progress body() {
+        CO_BEGIN;
+        ticks = *make_async_generator(Ticks{.count = 3});
+        CO_TRY(ticks.next());
+        if (kept != nullptr) *kept = ticks;
+        if (sleeps) CO_TRY(sleep_ns(3600 * second_ns));
+        CO_END;
+    }
+};
+
+TEST(AsyncGeneratorsOfALoop, RunClosesAllThatAreHalfUsedAtItsEnd) {
+    story.clear();
+    AsyncGeneratorRef<Ticks> kept;
+    EXPECT_TRUE(run(Leaves{.kept = &kept}, {.kernel = "simulated"}));
+    EXPECT_EQ(story, (Story{"cleanup begins: closed", "cleanup ends"}));
+    EXPECT_EQ(kept.state_of_body(), GeneratorState::finished);
+}
+
+TEST(AsyncGeneratorsOfALoop, OneThatIsDroppedWhileTheLoopClosesCleansUpToo) {
+    story.clear();
+    EventLoop loop;
+    ASSERT_TRUE(loop.open({.kernel = "simulated"}));
+    EXPECT_TRUE(loop.create_task(Leaves{.sleeps = true}));
+    loop.stop();
+    EXPECT_TRUE(loop.run_forever());
+    EXPECT_TRUE(loop.close());
+    EXPECT_EQ(story, (Story{"cleanup begins: closed", "cleanup ends"}));
 }
 
 TEST_F(AsyncGenerators, DroppingTheLastReferenceUnderOneWhoWaitsIsAMistakeWithASentence) {
