@@ -73,8 +73,8 @@ using AexitOf = decltype(std::declval<Resource&>().aexit(std::declval<const Erro
 struct ExitAnswer {
     Result<bool> swallowed;
 
-    ExitAnswer& operator=(Result<bool> answer) {
-        swallowed = std::move(answer);
+    ExitAnswer& operator=(const Result<bool>& answer) {
+        swallowed = answer;
         return *this;
     }
     ExitAnswer& operator=(const Result<void>& answer) {

@@ -11,7 +11,9 @@
 #include "core/co_await.h"
 #include "core/coroutine.h"
 #include "core/event_loop.h"
+#include "core/queue.h"
 #include "core/sleep.h"
+#include "core/sync/lock.h"
 #include "core/task.h"
 #include "platform/memory.h"
 
@@ -55,9 +57,9 @@ protected:
     }
 
     EventLoop loop;
-    // Who waits in one of these: see WaitsInLine.
-    WorkList lock;
-    WorkList queue;
+    // Here, so that they outlive who waits for them.
+    Lock lock;
+    Queue<int> queue{3};
 };
 
 struct Sleeper : Coroutine<Sleeper, void, Awaits<Sleep>> {
@@ -237,51 +239,42 @@ TEST_F(AwaitGraphs, APlainCallbackBehindATaskIsNobody) {
 
 // --- what is no task: a lock, a queue ---
 
-/// A line of frames that wait for a thing with a name, as in a lock or a queue.
-struct WaitsInLine {
-    const char* what;
-    WorkList* line;
-    bool cancelled = false;
-    bool start(Frame& frame) {
-        line->push_back(frame);
-        tell_await(frame);
-        return false;
-    }
-    bool failed() const { return cancelled; }
-    Result<void> result() const {
-        if (cancelled) return cancelled_error(what);
-        return {};
-    }
-    CancelOutcome cancel() {
-        cancelled = true;
-        while (!line->empty()) current_scheduler->make_ready(line->pop_front());
-        return CancelOutcome::accepted;
-    }
-    void describe(Text& text) const { text.add("%s", what); }
-};
-struct Locks : Coroutine<Locks, void, Awaits<WaitsInLine>> {
-    const char* what;
-    WorkList* line;
+struct Holds : Coroutine<Holds, void, Awaits<Lock::Acquire, Sleep>> {
+    Lock* lock;
     Progress body() {
         CO_BEGIN;
-        CO_TRY(WaitsInLine(what, line));
+        CO_TRY(lock->acquire());
+        CO_TRY(sleep_ns(second_ns));
+        lock->release();
         CO_END;
     }
 };
-Co<void> co_locks(const char* what, WorkList& line) {
-    const Result<void> got = co_await WaitsInLine(what, &line);
-    co_return got;
+Co<void> co_holds(Lock& lock) {
+    const Result<void> acquired = co_await lock.acquire();
+    if (acquired) lock.release();
+    co_return acquired;
 }
+struct Gets : Coroutine<Gets, void, Awaits<Queue<int>::Get>> {
+    Queue<int>* queue;
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(queue->get());
+        CO_END;
+    }
+};
 
 TEST_F(AwaitGraphs, WhoWaitsForALockOrAQueueSaysForWhat) {
-    auto first = spawn(Locks{.what = "a lock that is held, 1st in line", .line = &lock});
-    auto second = spawn(co_locks("an item of an empty queue", queue));
+    spawn(Holds{.lock = &lock});
+    spawn(Holds{.lock = &lock});
+    spawn(co_holds(lock));
+    spawn(Gets{.queue = &queue});
     run_one_turn();
     EXPECT_EQ(tree(),
-              "simulated, turn 1: 2 tasks\n"
-              "Locks#1 at test.cc:N, awaits WaitsInLine(what, line): a lock that is held, 1st in line, "
-              "since turn 1\n"
-              "Co<void>#2 at test.cc:N, co_locks awaits an item of an empty queue, since turn 1\n");
+              "simulated, turn 1: 4 tasks\n"
+              "Holds#1 at test.cc:N, awaits sleep_ns(second_ns): 1.000 s left, since turn 1\n"
+              "Holds#2 at test.cc:N, awaits lock->acquire(): lock, held, 2 in line, since turn 1\n"
+              "Co<void>#3 at test.cc:N, co_holds awaits lock, held, 2 in line, since turn 1\n"
+              "Gets#4 at test.cc:N, awaits queue->get(): queue, 0 of 3 items, 1 wait to get, since turn 1\n");
 }
 
 // --- generators ---
