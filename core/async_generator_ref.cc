@@ -35,6 +35,9 @@ void begin_to_close_all(TaskPool& pool) {
 
 AsyncGeneratorState::AsyncGeneratorState(const AsyncGeneratorBlockType& block_type, TaskPool& pool)
     : type(&block_type), home(&pool) {
+    pool.begin_shutdown_asyncgens = [](Scheduler& owner) {
+        return create_task_on(owner, shutdown_asyncgens());
+    };
     Link& all = pool.async_generators;
     in_all.next = &all;
     in_all.previous = all.previous;

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/async_generator_ref.h"
 #include "core/await_graph.h"
 #include "core/sleep.h"
 #include "platform/kernel.h"
@@ -266,8 +265,8 @@ void EventLoop::shut_down() {
 }
 
 void EventLoop::close_async_generators() {
-    if (pool->async_generators.next == &pool->async_generators) return;
-    const auto task = create_task_on(static_cast<Scheduler&>(*this), shutdown_asyncgens());
+    if (pool->begin_shutdown_asyncgens == nullptr) return;
+    const Result<TaskRef<void>> task = pool->begin_shutdown_asyncgens(*this);
     if (!task)
         return report({"closing the loop: asynchronous generators were not closed", task.error(), nullptr});
     while (run_error_.kind == ErrorKind::none && !task->done()) turn();

@@ -29,6 +29,8 @@ class Context;
 struct EventLoop;
 struct Scheduler;
 struct TaskState;
+template <class T>
+class TaskRef;
 
 /// Operations that finish inline, by whichever frames, until one of those lets the others run.
 inline constexpr std::uint32_t inline_completions_in_a_row = 32;
@@ -50,6 +52,8 @@ struct TaskPool {
     /// Asynchronous generators in blocks (AsyncGeneratorState::in_all); one may outlive the scheduler too.
     Link async_generators;
     bool asyncgens_were_shut_down = false;
+    /// Makes a task that closes them; set by the first that is made, so that a program without any needs none of that.
+    Result<TaskRef<void>> (*begin_shutdown_asyncgens)(Scheduler& owner) = nullptr;
 
     TaskPool() { async_generators.next = async_generators.previous = &async_generators; }
     /// Null when memory is out.
