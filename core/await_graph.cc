@@ -65,16 +65,16 @@ void for_each_frame(Frame& root, Tell tell, Skip skip) {
 
 /// An index into one of the graph's arrays.
 using Index = std::uint32_t;
-constexpr Index none = ~Index{0};
+constexpr Index no_index = ~Index{0};
 
 struct Node {
     TaskState* task;
-    Index first_edge = none;  // to the tasks that this one waits for, in the order of their creation
-    Index last_edge = none;
-    Index next_to_visit = none;
+    Index first_edge = no_index;  // to the tasks that this one waits for, in the order of their creation
+    Index last_edge = no_index;
+    Index next_to_visit = no_index;
     // On the way of a search for circles: where it came from, and what it has not followed yet.
-    Index came_from = none;
-    Index next_edge = none;
+    Index came_from = no_index;
+    Index next_edge = no_index;
     bool is_awaited = false;  // not: a root
     bool begins_circle = false;
     bool searched = false;
@@ -84,7 +84,7 @@ struct Node {
 };
 struct Edge {
     Index node;
-    Index next = none;
+    Index next = no_index;
 };
 
 class AwaitGraph {
@@ -154,7 +154,7 @@ bool AwaitGraph::build() {
     std::make_heap(nodes_, nodes_ + node_count_, by_address);
     std::sort_heap(nodes_, nodes_ + node_count_, by_address);
     for_each_wait([&](TaskState& waiting, TaskState& awaited) {
-        if (const Index from = find(&waiting); from != none) add_edge(from, find(&awaited));
+        if (const Index from = find(&waiting); from != no_index) add_edge(from, find(&awaited));
     });
     return true;
 }
@@ -164,15 +164,15 @@ Index AwaitGraph::find(const TaskState* task) const {
     const Node* end = nodes_ + node_count_;
     const Node* found = std::lower_bound(begin, end, task,
                                          [](const Node& node, const TaskState* t) { return node.task < t; });
-    return found != end && found->task == task ? static_cast<Index>(found - nodes_) : none;
+    return found != end && found->task == task ? static_cast<Index>(found - nodes_) : no_index;
 }
 
 void AwaitGraph::add_edge(Index from, Index to) {
     Node& node = nodes_[from];
     // A task that is named twice in one gather stands there once.
-    if (node.last_edge != none && edges_[node.last_edge].node == to) return;
+    if (node.last_edge != no_index && edges_[node.last_edge].node == to) return;
     ::new (&edges_[edge_count_]) Edge{.node = to};
-    (node.last_edge == none ? node.first_edge : edges_[node.last_edge].next) = edge_count_;
+    (node.last_edge == no_index ? node.first_edge : edges_[node.last_edge].next) = edge_count_;
     node.last_edge = edge_count_++;
     nodes_[to].is_awaited = true;
 }
@@ -181,8 +181,8 @@ void AwaitGraph::add_edge(Index from, Index to) {
 void AwaitGraph::reach_from(Index start) {
     Index last = start;
     nodes_[start].reached = true;
-    for (Index next = start; next != none; next = nodes_[next].next_to_visit) {
-        for (Index edge = nodes_[next].first_edge; edge != none; edge = edges_[edge].next) {
+    for (Index next = start; next != no_index; next = nodes_[next].next_to_visit) {
+        for (Index edge = nodes_[next].first_edge; edge != no_index; edge = edges_[edge].next) {
             Node& child = nodes_[edges_[edge].node];
             if (child.reached) continue;
             child.reached = true;
@@ -250,8 +250,8 @@ void AwaitGraph::print_task(Index index, const Level& level, std::FILE* out) {
 }
 
 void AwaitGraph::print_children(Index index, const Level& level, std::FILE* out) {
-    for (Index edge = nodes_[index].first_edge; edge != none; edge = edges_[edge].next) {
-        const Level child = level.below(edges_[edge].next == none);
+    for (Index edge = nodes_[index].first_edge; edge != no_index; edge = edges_[edge].next) {
+        const Level child = level.below(edges_[edge].next == no_index);
         if (child.depth <= deepest_level) {
             print_task(edges_[edge].node, child, out);
             continue;
@@ -267,10 +267,10 @@ void AwaitGraph::print_children(Index index, const Level& level, std::FILE* out)
 void AwaitGraph::search_circles(Index start, std::FILE* out) {
     nodes_[start].next_edge = nodes_[start].first_edge;
     nodes_[start].on_path = true;
-    for (Index at = start; at != none;) {
+    for (Index at = start; at != no_index;) {
         Node& node = nodes_[at];
         node.searched = true;
-        if (node.next_edge == none) {
+        if (node.next_edge == no_index) {
             node.on_path = false;
             at = node.came_from;
             continue;
