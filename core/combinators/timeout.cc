@@ -10,8 +10,8 @@ std::int64_t deadline_after(std::int64_t delay_ns) {
 
 namespace {
 /// Also from outside a run.
-EventLoop& loop_of(const TaskState& task) {
-    EventLoop* loop = task.home->scheduler->loop;
+EventLoop& loop_of(TaskState& task) {
+    EventLoop* loop = task.pool().scheduler->loop;
     POLLARD_REQUIRE(loop != nullptr, "a timeout needs an event loop: a bare Scheduler has no clock");
     return *loop;
 }

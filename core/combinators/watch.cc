@@ -17,7 +17,7 @@ const WorkType Watch::run_type = {
 };
 
 void Watch::hold(TaskState& child) {
-    POLLARD_REQUIRE(child.home->scheduler == current_scheduler, "this task belongs to another loop");
+    POLLARD_REQUIRE(child.pool().scheduler == current_scheduler, "this task belongs to another loop");
     task = &child;
     child.hold();
 }
