@@ -9,6 +9,7 @@
 
 #include "core/async_generator.h"
 #include "core/co_await.h"
+#include "core/combinators/gather.h"
 #include "core/coroutine.h"
 #include "core/event_loop.h"
 #include "core/queue.h"
@@ -235,6 +236,31 @@ TEST_F(AwaitGraphs, APlainCallbackBehindATaskIsNobody) {
               "simulated, turn 1: 1 task\n"
               "Sleeper#1 at test.cc:N, awaits sleep_ns(2 * second_ns): 2.000 s left, since turn 1\n");
     EXPECT_TRUE(loop.run_until_complete(child));
+}
+
+struct Both : Coroutine<Both, void, Awaits<Gather<void, void>>> {
+    TaskRef<void> left;
+    TaskRef<void> right;
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(gather(left, right));
+        CO_END;
+    }
+};
+
+TEST_F(AwaitGraphs, TheChildrenOfAGatherStandBelowTheFrameThatAwaitsIt) {
+    auto left = spawn(Sleeper{});
+    auto right = spawn(Middle{});
+    auto task = spawn(Both{.left = left, .right = right});
+    run_one_turn();
+    EXPECT_EQ(
+        tree(),
+        "simulated, turn 1: 3 tasks\n"
+        "Both#3 at test.cc:N, awaits gather(left, right): 2 of 2 tasks: Sleeper#1, Middle#2, since turn 1\n"
+        "|-- Sleeper#1 at test.cc:N, awaits sleep_ns(2 * second_ns): 2.000 s left, since turn 1\n"
+        "`-- Middle#2 at test.cc:N, awaits Sleeper{}, since turn 1\n"
+        "    `-- Sleeper at test.cc:N, awaits sleep_ns(2 * second_ns): 2.000 s left, since turn 1\n");
+    EXPECT_TRUE(loop.run_until_complete(task));
 }
 
 // --- what is no task: a lock, a queue ---
