@@ -101,7 +101,7 @@ std::uint32_t TaskState::uncancel() {
     }
     // What it waited for was there already, and it has not run since.
     Frame* inner = innermost(first);
-    if (inner->linked() && inner->site != nullptr && inner->site->awaited->withdraw_cancel != nullptr)
+    if (inner->site != nullptr && inner->site->awaited->withdraw_cancel != nullptr)
         inner->site->awaited->withdraw_cancel(awaited_by(*inner));
     return 0;
 }

@@ -225,6 +225,23 @@ TYPED_TEST(Locks, AWaiterCancelledAfterItWasWokenWakesTheNext) {
     lock.release();
 }
 
+TYPED_TEST(Locks, ARequestThatIsTakenBackBeforeTheWokenOneRanLetsItHaveTheLock) {
+    Lock lock;
+    auto a = this->spawn(TypeParam::waits("a", [&] { return lock.acquire(); }));
+    auto b = this->spawn(TypeParam::waits("b", [&] { return lock.acquire(); }));
+    auto c = this->spawn(TypeParam::waits("c", [&] { return lock.acquire(); }));
+    this->settle();
+    c.cancel();  // in line: that is decided
+    c.uncancel();
+    lock.release();
+    b.cancel();
+    b.uncancel();
+    this->settle();
+    EXPECT_EQ(story, (Story{"a", "c: cancelled", "b"}));
+    EXPECT_TRUE(lock.locked());
+    lock.release();
+}
+
 TYPED_TEST(Locks, WhenTheOnlyWokenWaiterIsCancelledTheLockIsFree) {
     Lock lock;
     auto a = this->spawn(TypeParam::waits("a", [&] { return lock.acquire(); }));
@@ -675,6 +692,25 @@ TYPED_TEST(Conditions, RepeatedCancellationsWaitForTheLockToo) {
     this->settle();
     EXPECT_EQ(story, (Story{"holder", "a: cancelled"}));
     EXPECT_FALSE(lock.locked());
+}
+
+TYPED_TEST(Conditions, OnlyARequestThatCameAfterTheNotificationCanBeTakenBack) {
+    for (const bool after_the_notification : {false, true}) {
+        story.clear();
+        Lock lock;
+        Condition condition(lock);
+        auto a = this->spawn(TypeParam::waits_for("a", condition));
+        this->settle();
+        auto holder = this->spawn(TypeParam::waits("holder", [&] { return lock.acquire(); }));
+        this->settle();
+        if (!after_the_notification) a.cancel();
+        condition.notify();
+        if (after_the_notification) a.cancel();
+        a.uncancel();
+        lock.release();
+        this->settle();
+        EXPECT_EQ(story, (Story{"holder", after_the_notification ? "a" : "a: cancelled"}));
+    }
 }
 
 TYPED_TEST(Conditions, CancelledBeforeTheNotificationItTakesNoNotificationAway) {

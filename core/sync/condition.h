@@ -93,6 +93,7 @@ public:
     bool failed() const { return this->cancelled; }
     CancelOutcome cancel() {
         if (stage_ != Stage::needs_lock) return Base::cancel();
+        if (!this->cancelled) this->cancelled_when_woken = this->place == LineWaiter::Place::woken;
         this->cancelled = true;  // comes out when it holds the lock, and not before
         return CancelOutcome::accepted;
     }
@@ -144,6 +145,7 @@ private:
 
     Lock& lock() const { return *condition_->lock_; }
     bool wait_for_lock() {
+        this->cancelled_when_woken = false;
         stage_ = Stage::needs_lock;
         return this->wait_in(lock().line_, *this->frame);
     }

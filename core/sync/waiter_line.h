@@ -50,6 +50,7 @@ struct LineWaiter : Work {
     Frame* frame;  // written when it joins a line, like the links: most who ask need not wait
     Place place = Place::nowhere;
     bool cancelled = false;
+    bool cancelled_when_woken;  // so that the request may still be taken back; written by `cancel`
 
     LineWaiter() : Work(unset) {}
     LineWaiter(const LineWaiter&) = delete;
@@ -133,12 +134,18 @@ public:
     /// Also after it was woken: then it passes on what it was given, and its frame is told `cancelled`.
     CancelOutcome cancel() {
         if (place == Place::over) return CancelOutcome::refused;
+        if (!cancelled) cancelled_when_woken = place == Place::woken;
         cancelled = true;
         if (place != Place::in_line) return CancelOutcome::accepted;
         unlink();
         place = Place::leaving;
         current_scheduler->make_ready(*this);
         return CancelOutcome::accepted;
+    }
+
+    /// It keeps what it was woken for, as long as its turn has not come.
+    void withdraw_cancel() {
+        if (place == Place::woken && cancelled && cancelled_when_woken) cancelled = false;
     }
 
     void abandon() {
