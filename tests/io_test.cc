@@ -238,6 +238,27 @@ TEST_P(Io, AnOperationThatIsCancelledSaysTheMessageOfTheRequest) {
     EXPECT_EQ(loop.cancel_messages, 0u);
 }
 
+TEST_P(Io, AnErrorOfTheKernelsIsAsEverWhileAMessageIsOnItsWay) {
+    struct Connects : Coroutine<Connects, void, Awaits<Connect>> {
+        Address nobody;
+        Result<Socket> socket;
+        Progress body() {
+            CO_BEGIN;
+            current_task()->cancel("later");
+            current_task()->clear_pending_cancel();  // as if another await had it: the message is on its way
+            CO_AWAIT(socket, connect(nobody));
+            CO_RETURN(Result<void>(socket.error()));
+            CO_END;
+        }
+    };
+    const Address nobody = server;
+    listener = Listener();
+    const Error refused = loop.run_until_complete(Connects{.nobody = nobody}).error();
+    EXPECT_EQ(refused.kind, ErrorKind::connection_refused);
+    EXPECT_NE(describe(refused).view().find("127.0.0.1:"), std::string_view::npos)
+        << describe(refused).c_str();
+}
+
 TEST_P(Io, ASecondReceiveOnOneSocketIsBusy) {
     struct Both : Coroutine<Both, ErrorKind, Awaits<Connect, Sleep, Recv, TaskRef<void>&>> {
         Address server;

@@ -57,7 +57,7 @@ struct [[nodiscard]] OperationAwait : Op {
     /// As the operation's; a cancellation says its message.
     auto result() -> decltype(std::declval<Op&>().result()) {
         if (this->failed() && current_scheduler->cancel_messages != 0) [[unlikely]]
-            return with_cancel_message(this->error());
+            return with_cancel_message(Op::result().error());
         return Op::result();
     }
 
