@@ -346,6 +346,21 @@ TYPED_TEST(Gathers, CancelledWhenAllChildrenAreDoneItIsToldAllTheSameAndTheyAreN
     }
 }
 
+TYPED_TEST(Gathers, ARequestTakenBackBeforeItsTurnLetsItHaveItsResult) {
+    for (const int turns_later : {0, 1}) {
+        auto a = this->child({.delay_ns = s, .value = 1});
+        auto b = this->child({.delay_ns = s, .value = 2});
+        auto outer = this->spawn(this->two(a, b));
+        this->run_for(s);
+        this->turn(turns_later);
+        outer.cancel();
+        this->turn(1 - turns_later);  // until the waiter itself is in the ready queue
+        ASSERT_FALSE(outer.done());
+        outer.uncancel();
+        EXPECT_EQ(*this->loop.run_until_complete(outer), 102);
+    }
+}
+
 TYPED_TEST(Gathers, AfterOneHasFailedItIsDoneAndCancellingTouchesNoChild) {
     auto a = this->child({.delay_ns = 9 * s});
     auto b = this->child({.delay_ns = s, .fails = ErrorKind::broken_pipe});

@@ -300,6 +300,15 @@ TYPED_TEST(Groups, CancelledBetweenTheLastEndAndItsTurnItIsToldAllTheSame) {
     }
 }
 
+TYPED_TEST(Groups, ARequestTakenBackBeforeItsTurnLetsItHaveItsResult) {
+    auto task = this->spawn(this->block_of({{.delay_ns = s}}));
+    this->run_for(s);
+    this->turn();
+    task.cancel();
+    task.uncancel();
+    EXPECT_TRUE(this->loop.run_until_complete(task));
+}
+
 /// Ends its block, then tries to wait.
 struct WaitsAfterwards : Coroutine<WaitsAfterwards, void, Awaits<Block, Sleep>> {
     Plans children;

@@ -280,6 +280,24 @@ TYPED_TEST(Waits, CancelledBetweenTheEndAndItsTurnItIsToldAllTheSame) {
     }
 }
 
+TYPED_TEST(Waits, ARequestTakenBackBeforeItsTurnLetsItHaveItsResult) {
+    auto outer = this->spawn(this->wait_many({this->child({.delay_ns = s})}));
+    this->run_for(s);
+    this->turn();
+    outer.cancel();
+    outer.uncancel();
+    EXPECT_EQ(*this->loop.run_until_complete(outer), 100);
+}
+
+TYPED_TEST(Waits, ARequestThatHasEndedTheWaitIsNotUndone) {
+    auto outer = this->spawn(this->wait_many({this->child({.delay_ns = s})}));
+    this->turn();
+    outer.cancel();
+    outer.uncancel();
+    EXPECT_EQ(this->loop.run_until_complete(outer).error().kind, ErrorKind::cancelled);
+    this->finish();
+}
+
 TYPED_TEST(Waits, CancelledBeforeItStartsItNeverWaits) {
     auto a = this->child({.delay_ns = s});
     auto outer = this->spawn(this->wait_many({a}));
@@ -372,6 +390,16 @@ TYPED_TEST(TakesAsCompleted, CancellingTheWaiterCancelsNoChild) {
     this->finish();
 }
 
+TYPED_TEST(TakesAsCompleted, ARequestTakenBackBeforeItsTurnLetsItHaveItsResult) {
+    auto outer = this->spawn(this->in_order({this->child({.delay_ns = s, .value = 1})}));
+    this->run_for(s);
+    this->turn();
+    outer.cancel();
+    outer.uncancel();
+    EXPECT_EQ(*this->loop.run_until_complete(outer), 0);
+    EXPECT_EQ(story, (Story{"child ends", "1", "stopped"}));
+}
+
 TYPED_TEST(TakesAsCompleted, ACancelledChildComesLikeOthers) {
     auto a = this->child({.name = "a", .delay_ns = 5 * s});
     this->cancel_at(s, a);
@@ -450,6 +478,15 @@ TYPED_TEST(ShieldsTasks, CancelledBetweenTheEndAndItsTurnTheOuterIsToldAllTheSam
         EXPECT_EQ(this->loop.run_until_complete(outer).error().kind, ErrorKind::cancelled);
         EXPECT_EQ(*inner.result(), 3);
     }
+}
+
+TYPED_TEST(ShieldsTasks, ARequestTakenBackBeforeItsTurnLetsItHaveItsResult) {
+    auto outer = this->spawn(this->shielded(this->child({.delay_ns = s, .value = 3})));
+    this->run_for(s);
+    this->turn();
+    outer.cancel();
+    outer.uncancel();
+    EXPECT_EQ(*this->loop.run_until_complete(outer), 3);
 }
 
 TYPED_TEST(ShieldsTasks, CancelledBeforeItStartsItNeverWaits) {

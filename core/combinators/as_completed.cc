@@ -55,6 +55,7 @@ void CompletionOrder::end_next(Answer& answer) {
 }
 
 void CompletionOrder::cancel_next(Answer& answer) {
+    if (waiter != nullptr) cancelled_after_end_ = waiter->linked();
     answer = Answer::cancelled;
     wake();
     waiter = nullptr;

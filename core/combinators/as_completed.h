@@ -57,6 +57,9 @@ protected:
     bool start_next(Frame& frame_waiting, Answer& answer);
     void end_next(Answer& answer);
     void cancel_next(Answer& answer);
+    void withdraw_cancel(Answer& answer) {
+        if (cancelled_after_end_) answer = Answer::pending;
+    }
     void forget_waiter() { waiter = nullptr; }
     /// The answer has been taken by its waiter; null: it is an error.
     TaskState* take(Answer answer);
@@ -76,6 +79,7 @@ private:
     bool begun_ = false;
     bool timed_out_ = false;
     bool refused_ = false;
+    bool cancelled_after_end_ = false;
 };
 
 template <class T, std::size_t count = std::dynamic_extent>
@@ -123,6 +127,7 @@ public:
         of_->cancel_next(answer_);
         return CancelOutcome::accepted;
     }
+    void withdraw_cancel() { of_->withdraw_cancel(answer_); }
     void abandon() { of_->forget_waiter(); }
     void describe(Text& text) const { of_->describe(text); }
 

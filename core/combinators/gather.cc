@@ -14,10 +14,16 @@ bool Gathering::start(std::span<Watch> children, Frame& frame_waiting) {
     left_ = children.size();
     // First all get in line, then those that are done are counted, in order: if one of them has failed, that is the
     // outcome, and none of the others is waited for.
-    for (Watch& child : children)
-        if (!child.task->done) child.begin(*this);
-    for (Watch& child : children)
-        if (!finished_ && child.task->done) count(child);
+    bool any_done = false;
+    for (Watch& child : children) {
+        if (child.task->done)
+            any_done = true;
+        else
+            child.begin(*this);
+    }
+    if (any_done)
+        for (Watch& child : children)
+            if (!finished_ && child.task->done) count(child);
     if (left_ == 0 && !finished_) finish();
     waiter = &frame_waiting;
     return finished_;
@@ -29,21 +35,28 @@ void Gathering::on_child_ended(Watcher& watcher, Watch& child) {
 
 void Gathering::count(Watch& child) {
     --left_;
-    if (child.failed() && !collects_) {
-        first_failed_ = &child;
-        finish();
-    } else if (left_ == 0) {
-        finish();
+    if (child.failed()) {
+        if (collects_)
+            child.task->result_seen = true;
+        else
+            return fail_with(child);
     }
+    if (left_ == 0) finish();
 }
 
-/// Nothing that happens to the children from here on changes the outcome; their errors count as seen.
+/// Nothing that happens to the others from here on changes the outcome; their errors count as seen.
+void Gathering::fail_with(Watch& child) {
+    first_failed_ = &child;
+    for (Watch& other : children_) {
+        if (&other == &child) continue;
+        other.unlink();
+        other.task->result_seen = true;
+    }
+    finish();
+}
+
 void Gathering::finish() {
     finished_ = true;
-    for (Watch& child : children_) {
-        child.unlink();
-        if (&child != first_failed_) child.task->result_seen = true;
-    }
     wake();
 }
 

@@ -50,6 +50,7 @@ public:
     bool refused() const { return refused_.kind != ErrorKind::none; }
     bool start(std::span<Watch> children, Frame& frame_waiting);
     CancelOutcome cancel();
+    void withdraw_cancel() { told_cancelled_ = false; }
     bool failed() const;
     /// Why it failed.
     Error error() const;
@@ -57,6 +58,7 @@ public:
 private:
     static void on_child_ended(Watcher& watcher, Watch& child);
     void count(Watch& child);
+    void fail_with(Watch& child);
     void finish();
 
     std::span<Watch> children_;
@@ -94,6 +96,7 @@ public:
         return take(std::index_sequence_for<T...>());
     }
     CancelOutcome cancel() { return gathering_.cancel(); }
+    void withdraw_cancel() { gathering_.withdraw_cancel(); }
     void describe(Text& text) const { describe_pending(watches_.all(), text); }
 
 private:
@@ -162,6 +165,7 @@ public:
         return tasks_;
     }
     CancelOutcome cancel() { return gathering_.cancel(); }
+    void withdraw_cancel() { gathering_.withdraw_cancel(); }
     void describe(Text& text) const { describe_pending(watches_.all(), text); }
 
 private:

@@ -12,6 +12,7 @@ bool Shielding::start(Frame& frame_waiting) {
 }
 
 CancelOutcome Shielding::cancel() {
+    if (!cancelled_) cancelled_after_end_ = waiter->linked();
     cancelled_ = true;
     child_.unlink();
     child_.task->result_seen = true;

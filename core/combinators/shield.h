@@ -35,6 +35,9 @@ public:
     }
     bool start(Frame& frame_waiting);
     CancelOutcome cancel();
+    void withdraw_cancel() {
+        if (cancelled_after_end_) cancelled_ = false;
+    }
     bool failed() const { return cancelled_ || child_.task == nullptr || child_.failed(); }
     void describe(Text& text) const;
 
@@ -45,6 +48,7 @@ protected:
 private:
     Watch child_;
     bool cancelled_ = false;
+    bool cancelled_after_end_ = false;
     Error refused_;
 };
 

@@ -109,6 +109,7 @@ CancelOutcome TaskGroup::cancel_join() {
     if (state_ == State::finished) return CancelOutcome::refused;
     if (!aborting_) {
         cancelled_outside_ = true;
+        cancelled_after_end_ = running_ == 0;
         abort();
     }
     return CancelOutcome::accepted;

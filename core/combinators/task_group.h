@@ -121,7 +121,7 @@ private:
     Result<TaskRef<ValueOf<C>>> create_task_with(C&& coroutine, const TaskOptions* options);
     Error why_no_more() const;
     void add(GroupChild& child, TaskState& task);
-    static void on_child_ended(Watcher& watcher, Watch& child);
+    static void on_child_ended(Watcher& watcher, Watch& watch);
     void abort();
     void cancel_parent();
     bool body_failed() const {
@@ -130,6 +130,9 @@ private:
     // The await of join.
     bool start_join(Frame& frame_waiting, const Error& body);
     CancelOutcome cancel_join();
+    void withdraw_cancel_of_join() {
+        if (cancelled_after_end_) cancelled_outside_ = false;
+    }
     void abandon_join();
     const Error& settle();
     Error group_error() const;
@@ -145,6 +148,7 @@ private:
     bool aborting_ = false;
     bool parent_cancelled_ = false;  // by this group
     bool cancelled_outside_ = false;
+    bool cancelled_after_end_ = false;
     Error body_error_;
     Error outcome_;
 };
@@ -158,6 +162,7 @@ public:
     bool failed() const { return group_->settle().kind != ErrorKind::none; }
     Result<void> result() const { return group_->settle(); }
     CancelOutcome cancel() { return group_->cancel_join(); }
+    void withdraw_cancel() { group_->withdraw_cancel_of_join(); }
     void abandon() { group_->abandon_join(); }
     void describe(Text& text) const { group_->describe_children(text); }
 

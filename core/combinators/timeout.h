@@ -132,6 +132,9 @@ public:
     bool failed() const { return awaited_.failed(); }
     auto result() { return scope_.exit(awaited_.result()); }
     CancelOutcome cancel() { return awaited_.cancel(); }
+    void withdraw_cancel() {
+        if constexpr (requires(A& a) { a.withdraw_cancel(); }) awaited_.withdraw_cancel();
+    }
     void abandon() {
         if constexpr (requires(A& a) { a.abandon(); }) awaited_.abandon();
     }

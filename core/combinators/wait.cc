@@ -31,6 +31,7 @@ void Waiting::on_child_ended(Watcher& watcher, Watch& child) {
 }
 
 CancelOutcome Waiting::cancel(std::span<Watch> children) {
+    if (!cancelled_) cancelled_after_end_ = waiter->linked();
     cancelled_ = true;
     deadline_.unlink();
     for (Watch& child : children) child.unlink();

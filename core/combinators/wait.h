@@ -51,6 +51,9 @@ public:
     void refuse(const Error& error) { refused_ = error; }
     bool start(std::span<Watch> children, Frame& frame_waiting);
     CancelOutcome cancel(std::span<Watch> children);
+    void withdraw_cancel() {
+        if (cancelled_after_end_) cancelled_ = false;
+    }
     bool failed() const { return cancelled_ || refused_.kind != ErrorKind::none; }
     Result<Waited> result(std::span<const Watch> children) const;
 
@@ -61,6 +64,7 @@ private:
     WaitOptions options_;
     std::size_t left_ = 0;
     bool cancelled_ = false;
+    bool cancelled_after_end_ = false;
     Error refused_;
 };
 
@@ -83,6 +87,7 @@ public:
     bool failed() const { return waiting_.failed(); }
     Result<Waited> result() const { return waiting_.result(watches_.all()); }
     CancelOutcome cancel() { return waiting_.cancel(watches_.all()); }
+    void withdraw_cancel() { waiting_.withdraw_cancel(); }
     void describe(Text& text) const { describe_pending(watches_.all(), text); }
 
 private:

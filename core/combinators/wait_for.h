@@ -64,6 +64,9 @@ public:
         current_scheduler->make_ready(*waiter_);
         return CancelOutcome::accepted;
     }
+    void withdraw_cancel() {
+        if (how_ == How::limited) limited_.withdraw_cancel();
+    }
     void abandon() { limited_.abandon(); }
     void describe(Text& text) const { limited_.describe(text); }
 
