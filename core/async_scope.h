@@ -225,10 +225,12 @@ class AsyncExitStack;
 struct LeaveAll : Coroutine<LeaveAll, bool, Awaits<LeaveEntry>> {
     AsyncExitStack* stack;
     Error error;
-    bool had_error = false;
+    bool had_error;
     bool failed_to_leave = false;
     Result<bool> left;
 
+    LeaveAll(AsyncExitStack& to_leave, const Error& because)
+        : stack(&to_leave), error(because), had_error(because.kind != ErrorKind::none) {}
     Progress body();
 };
 
@@ -254,9 +256,7 @@ public:
     LeaveAll aclose() { return aexit(Error{}); }
 
     AlreadyDone<> aenter() { return {}; }
-    LeaveAll aexit(const Error& error) {
-        return LeaveAll{.stack = this, .error = error, .had_error = error.kind != ErrorKind::none};
-    }
+    LeaveAll aexit(const Error& error) { return {*this, error}; }
 
     bool empty() const { return last_ == nullptr; }
     /// Takes out what came last.
