@@ -51,6 +51,7 @@ std::int64_t time_limit_of(const KernelCall& call) {
     switch (call.call) {
         case Call::epoll_wait:
         case Call::io_uring_enter:
+        case Call::iocp_wait:
         case Call::poll:
             return call.argument[1];
         case Call::kevent:
@@ -412,7 +413,7 @@ void Narration::on_kernel_called(const KernelCall& call) {
     tell_attempt(call);
     const Text described = describe_kernel_call(call);
     Text behind;
-    if (in_wait_ && time_limit_of(call) != 0)
+    if (time_limit_of(call) != 0)
         behind = after(call.ended_ns - call.began_ns);
     else if (in_wait_ && wait_timeout_ns_ != 0)
         behind.add("no sleep: answers wait in the port");

@@ -149,6 +149,10 @@ std::intptr_t real_close(Kernel&, Handle handle) {
 /// WSAPoll refuses to be asked for urgent data and for a half close; the latter it tells as a hang-up in any case.
 std::intptr_t real_poll(Kernel&, pollfd* descriptors, unsigned count, int timeout_ms) {
     constexpr short understood = POLLIN | POLLOUT;
+    if (count == 0) {  // elsewhere a plain wait; WSAPoll calls it a mistake
+        ::Sleep(timeout_ms < 0 ? INFINITE : static_cast<DWORD>(timeout_ms));
+        return 0;
+    }
     if (count == 1) {
         pollfd asked = descriptors[0];
         asked.events &= understood;
