@@ -26,16 +26,17 @@ void print_help(std::span<const Option> options) {
         const char* open = option.required ? "" : "[";
         const char* close = option.required ? "" : "]";
         const bool positional = !begins_with(option.name, "--");
-        std::printf(" %s%.*s%s%s%s", open, static_cast<int>(option.name.size()), option.name.data(),
+        std::printf(" %s%.*s%s%s%s%s", open, static_cast<int>(option.name.size()), option.name.data(),
                     option.value_name != nullptr && !positional ? " " : "",
-                    option.value_name != nullptr && !positional ? option.value_name : "", close);
+                    option.value_name != nullptr && !positional ? option.value_name : "",
+                    option.kind == Option::Kind::numbers ? "..." : "", close);
     }
     std::printf("\n");
     for (const Option& option : options)
         std::printf("  %-18.*s %s\n", static_cast<int>(option.name.size()), option.name.data(), option.help);
 }
 
-int set_number(const Option& option, const char* value) {
+int set_number(const Option& option, const char* value, std::int64_t& target) {
     char* end = nullptr;
     errno = 0;
     const long long parsed = std::strtoll(value, &end, 10);
@@ -43,12 +44,21 @@ int set_number(const Option& option, const char* value) {
         return usage_error("%.*s %s: not a number from %lld to %lld", static_cast<int>(option.name.size()),
                            option.name.data(), value, static_cast<long long>(option.least),
                            static_cast<long long>(option.most));
-    *static_cast<std::int64_t*>(option.target) = parsed;
+    target = parsed;
     return -1;
 }
 
+int add_number(const Option& option, const char* value) {
+    auto& list = *static_cast<NumberList*>(option.target);
+    if (list.count == list.room.size())
+        return usage_error("%s: one number too many; %zu is the limit", value, list.room.size());
+    return set_number(option, value, list.room[list.count++]);
+}
+
 int set_value(const Option& option, const char* value) {
-    if (option.kind == Option::Kind::number) return set_number(option, value);
+    if (option.kind == Option::Kind::number)
+        return set_number(option, value, *static_cast<std::int64_t*>(option.target));
+    if (option.kind == Option::Kind::numbers) return add_number(option, value);
     *static_cast<const char**>(option.target) = value;
     return -1;
 }
@@ -61,7 +71,8 @@ const Option* find_named(std::span<const Option> options, std::string_view name)
 
 const Option* find_positional(std::span<const Option> options, int index) {
     for (const Option& option : options)
-        if (!begins_with(option.name, "--") && index-- == 0) return &option;
+        if (!begins_with(option.name, "--") && (index-- == 0 || option.kind == Option::Kind::numbers))
+            return &option;
     return nullptr;
 }
 }  // namespace

@@ -8,6 +8,7 @@
 // right; everything that goes wrong later ends with 1.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -17,7 +18,7 @@
 namespace pollard {
 
 struct Option {
-    enum class Kind : std::uint8_t { flag, text, number };
+    enum class Kind : std::uint8_t { flag, text, number, numbers };
     std::string_view name;   // "--port"; without dashes: a positional argument
     const char* value_name;  // for the usage line; null for a flag
     const char* help;
@@ -37,6 +38,18 @@ constexpr Option text(std::string_view name, const char*& target, const char* va
 constexpr Option number(std::string_view name, std::int64_t& target, const char* value_name, const char* help,
                         std::int64_t least, std::int64_t most) {
     return {name, value_name, help, Option::Kind::number, &target, least, most};
+}
+/// Where several numbers go.
+struct NumberList {
+    std::span<std::int64_t> room;
+    std::size_t count = 0;
+
+    std::span<const std::int64_t> given() const { return room.first(count); }
+};
+/// All positional arguments from here on; none is fine.
+constexpr Option numbers(std::string_view name, NumberList& target, const char* help, std::int64_t least,
+                         std::int64_t most) {
+    return {name, nullptr, help, Option::Kind::numbers, &target, least, most};
 }
 /// A positional argument that must be there.
 constexpr Option required(Option option) {
