@@ -68,8 +68,6 @@ int main(int argc, char** argv) {
     const std::int64_t began_ns = demo.loop.time_ns();
     const Result<void> counted = demo.loop.run_until_complete(Main{});
     const std::int64_t took_ns = demo.loop.time_ns() - began_ns;
-    if (counted)
-        std::printf("count_async executed in %.2f seconds.\n",
-                    static_cast<double>(took_ns) / static_cast<double>(second_ns));
+    if (counted) std::printf("count_async executed in %.2f seconds.\n", in_seconds(took_ns));
     return demo.finish(counted.error());
 }

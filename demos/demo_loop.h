@@ -16,6 +16,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <optional>
 
 #include "core/event_loop.h"
@@ -23,9 +24,15 @@
 #include "core/trace/fan_out.h"
 #include "core/trace/narration.h"
 #include "demos/options.h"
+#include "platform/clock.h"
 #include "platform/interposed_kernel.h"
 
 namespace pollard {
+
+/// For printf's %f.
+constexpr double in_seconds(std::int64_t duration_ns) {
+    return static_cast<double>(duration_ns) / static_cast<double>(second_ns);
+}
 
 struct DemoLoop {
     ~DemoLoop();
