@@ -7,7 +7,8 @@
 import random
 import sys
 
-from virtual_time import KERNELS, VirtualTime, expect_output, expect_usage_error
+from virtual_time import (KERNELS, VirtualTime, expect_output, expect_usage_error, expect_usual_complaints, explained,
+                          traced)
 
 PROGRAM = sys.argv[1]
 
@@ -54,7 +55,17 @@ def agrees_with_python_for_any_seed_and_any_chains():
     expect_output(model(7, [9999, 3]), PROGRAM, "9999", "--seed", "7", "3", "--kernel=simulated")
 
 
+def tells_and_draws_its_story():
+    expected = model(444, [1, 2, 3])
+    told = explained(expected, PROGRAM, "--kernel", "simulated")
+    assert "awaits Part2{.program = program, .n = n, .argument = *result}" in told, told
+    sleeps = traced(expected, PROGRAM, "--kernel", "simulated")
+    assert sorted(sleeps) == [("Chain#2", 0, 4), ("Chain#2", 4, 11), ("Chain#3", 0, 4), ("Chain#3", 4, 8),
+                              ("Chain#4", 0, 0), ("Chain#4", 0, 4)], sleeps
+
+
 def complains():
+    expect_usual_complaints(PROGRAM)
     expect_usage_error(PROGRAM, "1", "two", saying="N two: not a number from 0 to 9999")
     expect_usage_error(PROGRAM, "10000", saying="N 10000: not a number from 0 to 9999")
     expect_usage_error(PROGRAM, *["1"] * 100, "17", saying="17: one number too many; 100 is the limit")
@@ -63,4 +74,5 @@ def complains():
 if __name__ == "__main__":
     reproduces_the_published_run()
     agrees_with_python_for_any_seed_and_any_chains()
+    tells_and_draws_its_story()
     complains()

@@ -6,7 +6,7 @@
 
 import sys
 
-from virtual_time import KERNELS, expect_output, expect_usage_error, run
+from virtual_time import KERNELS, expect_output, expect_usage_error, expect_usual_complaints, explained, run, traced
 
 PROGRAM = sys.argv[1]
 OUTPUT = """\
@@ -33,12 +33,14 @@ Two tasks that wait
 
 def really_blocks_and_really_waits():
     """With the kernel's own clock, which only calls to the kernel move: each call that did is told by --explain."""
-    status, told, complaint = run(PROGRAM, "--kernel", "simulated", "--explain")
-    assert (status, complaint) == (0, ""), complaint
+    expected = OUTPUT.format(0, 2, 4)
+    told = explained(expected, PROGRAM, "--kernel", "simulated")
     blocking, waiting = told.split("Two tasks that wait")
     calls = [line.split()[1:] for line in told.splitlines() if line.endswith("after 2.000 s")]
     assert [call[0].split("(")[0] for call in calls] == ["poll", "poll", "wait"], told
     assert blocking.count("after 2.000 s") == 2 and waiting.count("after 2.000 s") == 1, told
+    sleeps = traced(expected, PROGRAM, "--kernel", "simulated")
+    assert sleeps == [("Waits#5", 4, 6), ("Waits#6", 4, 6)], sleeps
 
 
 def blocking_is_what_the_debug_mode_reports():
@@ -57,6 +59,7 @@ def main():
     expect_output(OUTPUT.format(0, 0, 0), PROGRAM, "--seconds", "0")
     really_blocks_and_really_waits()
     blocking_is_what_the_debug_mode_reports()
+    expect_usual_complaints(PROGRAM)
     expect_usage_error(PROGRAM, "--seconds", "3601", saying="--seconds 3601: not a number from 0 to 3600")
 
 

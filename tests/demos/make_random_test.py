@@ -7,7 +7,8 @@
 import random
 import sys
 
-from virtual_time import KERNELS, VirtualTime, expect_output, expect_usage_error
+from virtual_time import (KERNELS, VirtualTime, expect_output, expect_usage_error, expect_usual_complaints, explained,
+                          traced)
 
 PROGRAM = sys.argv[1]
 COLOURS = ("\033[36m", "\033[91m", "\033[35m")
@@ -64,7 +65,18 @@ def has_three_colours_unless_told_not_to():
     expect_output(model(5)[0], PROGRAM, *simulated, environment={"NO_COLOR": "1"})
 
 
+def tells_and_draws_its_story():
+    expected = model(444)[0]
+    told = explained(expected, PROGRAM, "--plain", "--kernel", "simulated")
+    assert "awaits gather(MakeRandom{" in told and "MakeRandom#4     is done: success" in told, told
+    sleeps = traced(expected, PROGRAM, "--plain", "--kernel", "simulated")
+    assert {(task, end - begin) for task, begin, end in sleeps} == {
+        ("MakeRandom#2", 1), ("MakeRandom#3", 2), ("MakeRandom#4", 3)}, sleeps
+    assert max(end for _, _, end in sleeps) == 12, sleeps
+
+
 def complains():
+    expect_usual_complaints(PROGRAM)
     for seed in ("-1", "x", "", "9223372036854775808", "1.5"):
         expect_usage_error(PROGRAM, "--seed", seed, saying=f"--seed {seed}: not a number from 0 to")
 
@@ -73,4 +85,5 @@ if __name__ == "__main__":
     reproduces_the_published_run()
     agrees_with_python_for_any_seed()
     has_three_colours_unless_told_not_to()
+    tells_and_draws_its_story()
     complains()
