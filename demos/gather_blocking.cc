@@ -16,6 +16,9 @@
 //      waits      task 1  |----- sleeps -----|
 //                 task 2  |----- sleeps -----|                          2 s
 //
+// Press the quit key (Ctrl-\) in each run: who waits for whom is printed at once where tasks wait, and where they block
+// only when the loop turns again.
+//
 // So a gather alone makes nothing faster: what overlaps is waiting that the loop knows of.
 //
 // The times come from the kernel's clock. The loop's own (EventLoop::time_ns) is read once a turn, and while a task
