@@ -92,9 +92,11 @@ void EventLoop::look_into_the_kernel() {
     if (earliest_ns != never_ns) timers_.advance(time_ns(), ready);
 }
 
+/// Counted from now: the last batch may have computed for long.
 std::int64_t EventLoop::sleep_limit_ns(std::int64_t earliest_ns) {
     if (!ready.empty() || stopping_) return 0;
     if (earliest_ns == never_ns) return -1;
+    update_time();
     return std::max<std::int64_t>(0, earliest_ns - time_ns());
 }
 

@@ -197,6 +197,9 @@ struct EventLoop : Scheduler {
 
     /// Nanoseconds on the kernel's clock; read at most once a turn, so it stands still while a batch runs.
     std::int64_t time_ns();
+    /// Makes `time_ns` look at the clock again. For who has computed for long and counts a delay from now on: a sleep
+    /// begins at time_ns().
+    void update_time() { time_is_known_ = false; }
     CompletionPort& port() { return *port_; }
     LoopHandle handle() { return LoopHandle(*gate_); }
     const char* kernel_name() const { return backend_->name; }

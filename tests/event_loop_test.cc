@@ -14,6 +14,7 @@
 #include "core/sleep.h"
 #include "platform/interposed_kernel.h"
 #include "platform/interrupt.h"
+#include "platform/simulated/simulated_kernel.h"
 #include "tests/kernels.h"
 #include "tests/system.h"
 
@@ -343,6 +344,36 @@ struct Spins : Coroutine<Spins, void, Awaits<Sleep>> {
         CO_END;
     }
 };
+
+/// Computes before it sleeps: the simulated clock is moved by hand.
+struct Computes : Coroutine<Computes, void, Awaits<Sleep>> {
+    SimulatedKernel* kernel;
+    Progress body() {
+        CO_BEGIN;
+        kernel->now_ns += second_ns;
+        running_loop().update_time();
+        CO_TRY(sleep_ns(second_ns));
+        story.push_back("computed and slept");
+        CO_END;
+    }
+};
+
+TEST_P(VirtualLoops, WhatABatchHasComputedIsNotSleptOnceMore) {
+    const std::int64_t began_ns = loop.time_ns();
+    const auto sleeper = *loop.create_task(Sleeper{.delay_ns = 2 * second_ns});
+    Callback computes([](void* kernel) { static_cast<SimulatedKernel*>(kernel)->now_ns += second_ns; },
+                      counting.inner);
+    loop.call_soon(computes);
+    ASSERT_TRUE(loop.run_until_complete(sleeper));
+    EXPECT_EQ(loop.time_ns() - began_ns, 2 * second_ns);
+}
+
+TEST_P(VirtualLoops, AfterUpdateTimeASleepIsCountedFromTheEndOfAComputation) {
+    auto& kernel = static_cast<SimulatedKernel&>(*counting.inner);
+    const std::int64_t began_ns = loop.time_ns();
+    ASSERT_TRUE(loop.run_until_complete(Computes{.kernel = &kernel}));
+    EXPECT_EQ(loop.time_ns() - began_ns, 2 * second_ns);
+}
 
 TEST_P(Loops, ABusyLoopLooksIntoTheKernelOnceInSixtyFourWorks) {
     counting.reset();
