@@ -20,12 +20,17 @@ int complain(int code, const char* format, va_list arguments) {
     return code;
 }
 
+/// An option begins with dashes, anything else is a positional argument; so is a negative number.
+bool begins_like_an_option(std::string_view text) {
+    return text.size() > 1 && text[0] == '-' && (text[1] < '0' || text[1] > '9');
+}
+
 void print_help(std::span<const Option> options) {
     std::printf("usage: %s", program_name);
     for (const Option& option : options) {
         const char* open = option.required ? "" : "[";
         const char* close = option.required ? "" : "]";
-        const bool positional = !begins_with(option.name, "--");
+        const bool positional = !begins_like_an_option(option.name);
         std::printf(" %s%.*s%s%s%s%s", open, static_cast<int>(option.name.size()), option.name.data(),
                     option.value_name != nullptr && !positional ? " " : "",
                     option.value_name != nullptr && !positional ? option.value_name : "",
@@ -71,7 +76,7 @@ const Option* find_named(std::span<const Option> options, std::string_view name)
 
 const Option* find_positional(std::span<const Option> options, int index) {
     for (const Option& option : options)
-        if (!begins_with(option.name, "--") && (index-- == 0 || option.kind == Option::Kind::numbers))
+        if (!begins_like_an_option(option.name) && (index-- == 0 || option.kind == Option::Kind::numbers))
             return &option;
     return nullptr;
 }
@@ -90,7 +95,7 @@ int parse_options(int argc, char** argv, std::span<const Option> options) {
             print_help(options);
             return 0;
         }
-        if (!begins_with(argument, "--")) {
+        if (!begins_like_an_option(argument)) {
             const Option* option = find_positional(options, positionals++);
             if (option == nullptr)
                 return usage_error("%s: one argument too many; --help shows what is right", argv[i]);

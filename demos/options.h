@@ -19,7 +19,7 @@ namespace pollard {
 
 struct Option {
     enum class Kind : std::uint8_t { flag, text, number, numbers };
-    std::string_view name;   // "--port"; without dashes: a positional argument
+    std::string_view name;   // "--port", "-p"; without dashes: a positional argument
     const char* value_name;  // for the usage line; null for a flag
     const char* help;
     Kind kind;
