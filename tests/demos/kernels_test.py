@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """demos/kernels tells its story on every kernel that is here, and on the simulated ones always the same.
 
-    kernels_demo_test.py PROGRAM
+    kernels_test.py PROGRAM
 
 Virtual time makes the whole output of the simulated kernels repeat to the letter. Of the others it is checked that the
 story came to its end: a column with every chapter in it.

@@ -1,4 +1,4 @@
-// What tests/python_random_test.py lays beside Python's own: lines of numbers drawn by demos/python_random.h.
+// What tests/demos/python_random_test.py lays beside Python's own: lines of numbers drawn by demos/python_random.h.
 //
 //      python_random_draws  <  lines of SEED LOW HIGH COUNT
 #include <cstdint>
