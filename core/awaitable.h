@@ -9,6 +9,7 @@
 //      void abandon()              if there is one: the frame is destroyed without waiting for the result
 //      void withdraw_cancel()      if there is one: the result was there already when `cancel` was asked, and the request
 //                                  has been taken back before the frame ran: it gives its result after all
+//      TaskState* task_behind()    if there is one: the task to which a request is passed on; null: none, ask `cancel`
 //
 // `start` calls tell_await, so that an observer hears of it before what it leads to.
 //
@@ -98,6 +99,14 @@ constexpr auto withdraw_cancel_of() -> void (*)(void*) {
 }
 
 template <class A>
+constexpr auto task_behind_of() -> TaskState* (*)(void*) {
+    if constexpr (requires(A& a) { a.task_behind(); })
+        return [](void* awaited) { return static_cast<A*>(awaited)->task_behind(); };
+    else
+        return nullptr;
+}
+
+template <class A>
 inline constexpr AwaitedType awaited_type = {
     .name = type_name<A>,
     .kind = awaited_kind_of<A>(),
@@ -109,6 +118,7 @@ inline constexpr AwaitedType awaited_type = {
     .destroy = [](void* awaited) { static_cast<A*>(awaited)->~A(); },
     .describe = [](const void* awaited, Text& text) { static_cast<const A*>(awaited)->describe(text); },
     .withdraw_cancel = withdraw_cancel_of<A>(),
+    .task_behind = task_behind_of<A>(),
 };
 
 /// The value type of what awaiting an expression of this type gives.

@@ -134,6 +134,11 @@ CancelOutcome cancel_chain(Frame& frame) {
     Frame* inner = innermost(frame);
     CancelOutcome outcome = CancelOutcome::refused;
     if (inner->site != nullptr) outcome = inner->site->awaited->cancel(awaited_by(*inner));
+    if (outcome == CancelOutcome::ends_now) {
+        inner->unlink();
+        current_scheduler->make_ready(*inner);
+        outcome = CancelOutcome::accepted;
+    }
     if (current_observer != nullptr) [[unlikely]]
         current_observer->cancel_asked(*current_observer, *inner, outcome);
     return outcome;

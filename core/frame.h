@@ -92,9 +92,11 @@ struct FrameType : WorkType {
 };
 
 enum class CancelOutcome : std::uint8_t {
-    accepted,  // this await ends, or will end, as the awaited thing says: nothing more to do
-    open,      // the kernel was asked; whether it is cancelled or finished will be known at completion
-    refused,   // it is too late for this await, its true result is coming: the request stays with the task
+    accepted,    // this await ends, or will end, as the awaited thing says: nothing more to do
+    open,        // the kernel was asked; whether it is cancelled or finished will be known at completion
+    refused,     // it is too late for this await, its true result is coming: the request stays with the task
+    ends_now,    // its frame shall go on at once; whoever asked makes it ready
+    goes_round,  // what is waited for waits for the task that is asked: a circle, to be cut elsewhere
 };
 
 /// One constexpr record for each type of thing that can be awaited.
@@ -114,6 +116,8 @@ struct AwaitedType {
     void (*describe)(const void* awaited, Text& text);
     /// Null, or: the frame is on its way, and the request that `cancel` took since then is taken back.
     void (*withdraw_cancel)(void* awaited) = nullptr;
+    /// Null, or: the task to which a request is passed on, so that a long row of tasks is asked in a loop; null: `cancel`.
+    TaskState* (*task_behind)(void* awaited) = nullptr;
 };
 
 /// A place in the source where a frame can stop: one constexpr record for each CO_AWAIT.

@@ -115,44 +115,89 @@ void TaskState::let_go() {
 
 // --- cancelling ---
 
-namespace {
-/// Passes the request on to the innermost await, and the message to whatever that passes it on to.
-CancelOutcome cancel_with_message(TaskState& task, std::string_view message) {
-    std::string_view& on_its_way = task.scheduler().message_on_its_way;
-    const std::string_view before = std::exchange(on_its_way, message);
-    const CancelOutcome outcome = cancel_chain(task.root());
-    on_its_way = before;
-    return outcome;
-}
-}  // namespace
-
-bool TaskState::cancel(std::string_view message) {
-    if (done || pool().scheduler == nullptr) {
-        result_seen = true;  // who cancels does not want to know how it ended
-        return false;
-    }
-    const SchedulerScope scope(
-        scheduler());  // also from outside a run: what is cancelled belongs to this loop
-    if (message.empty()) message = scheduler().message_on_its_way;
+void TaskState::note_request(std::string_view message) {
     if (cancel_requests != 255) ++cancel_requests;
     if (!message.empty()) [[unlikely]]
         keep_cancel_message(message);
     if (current_observer != nullptr) [[unlikely]]
         current_observer->cancel_requested(*current_observer, *this);
+}
+
+/// In the ready queue and at no site: it has not started, and its body never will.
+bool TaskState::ends_unstarted() {
     Frame& first = root();
-    if (first.linked() && first.site == nullptr) {
-        // In the ready queue and at no site: it has not started, and its body never will.
-        if (!first.flags.finished)
-            first.frame_type().fail(&first, with_cancel_message(Error(ErrorKind::cancelled, Call::run)));
-        first.resume_point = at_nowhere;
-        return true;
-    }
-    if (cancel_with_message(*this, message) != CancelOutcome::accepted && !cancel_pending) {
+    if (!first.linked() || first.site != nullptr) return false;
+    if (!first.flags.finished)
+        first.frame_type().fail(&first, with_cancel_message(Error(ErrorKind::cancelled, Call::run)));
+    first.resume_point = at_nowhere;
+    return true;
+}
+
+CancelOutcome TaskState::ask_await() {
+    const CancelOutcome outcome = cancel_chain(root());
+    const bool kept = outcome == CancelOutcome::refused || outcome == CancelOutcome::open;
+    if (kept && !cancel_pending) {
         cancel_pending = true;
         ++scheduler().pending_cancels;
         scheduler().be_careful_from_now_on();
     }
-    return true;
+    return outcome;
+}
+
+namespace {
+
+/// The task that the innermost frame of this one waits for by its name, or null.
+TaskState* task_behind(TaskState& task) {
+    Frame& inner = *innermost(task.root());
+    if (inner.site == nullptr || inner.site->awaited->task_behind == nullptr) return nullptr;
+    return inner.site->awaited->task_behind(awaited_by(inner));
+}
+
+/// Down the row of tasks that await one another by name, to the first that waits for something else, or that has the
+/// request already: the await there is asked. A loop, because a row may be longer than a stack is deep; only awaits of
+/// several tasks at once (gather, a group) call this again.
+CancelOutcome pass_request_on(TaskState& first, std::string_view message) {
+    std::string_view& on_its_way = first.scheduler().message_on_its_way;
+    const std::string_view before = std::exchange(on_its_way, message);
+    TaskState* last = &first;
+    TaskState* last_but_one = nullptr;
+    CancelOutcome outcome = CancelOutcome::accepted;
+    for (;;) {
+        last->request_passes = true;
+        TaskState* next = task_behind(*last);
+        if (next == nullptr || next->request_passes) {
+            outcome = last->ask_await();
+            break;
+        }
+        if (current_observer != nullptr) [[unlikely]]
+            current_observer->cancel_asked(*current_observer, *innermost(last->root()), outcome);
+        last_but_one = std::exchange(last, next);
+        last->note_request(message);
+        if (last->ends_unstarted()) break;
+    }
+    if (last_but_one != nullptr)  // `last` is marked: an await of it that cannot be cut elsewhere is cut here
+        outcome = outcome == CancelOutcome::goes_round ? last_but_one->ask_await() : CancelOutcome::accepted;
+    for (TaskState* task = &first; task != last; task = task_behind(*task)) task->request_passes = false;
+    last->request_passes = false;
+    on_its_way = before;
+    return outcome;
+}
+
+}  // namespace
+
+CancelOutcome TaskState::ask_to_end(std::string_view message) {
+    if (request_passes) return CancelOutcome::goes_round;
+    if (done || pool().scheduler == nullptr) {
+        result_seen = true;  // who cancels does not want to know how it ended
+        return CancelOutcome::refused;
+    }
+    const SchedulerScope scope(
+        scheduler());  // also from outside a run: what is cancelled belongs to this loop
+    if (message.empty()) message = scheduler().message_on_its_way;
+    note_request(message);
+    if (ends_unstarted()) return CancelOutcome::accepted;
+    const CancelOutcome outcome = pass_request_on(*this, message);
+    return outcome == CancelOutcome::goes_round ? outcome : CancelOutcome::accepted;
 }
 
 void TaskState::clear_pending_cancel() {
@@ -165,7 +210,7 @@ void deliver_pending_cancel(Frame& frame) {
     TaskState* task = task_of(frame);
     if (task == nullptr || !task->cancel_pending) return;
     const std::string_view message = task->has_extras ? task->extras()->cancel_message : "";
-    if (cancel_with_message(*task, message) == CancelOutcome::accepted) task->clear_pending_cancel();
+    if (pass_request_on(*task, message) == CancelOutcome::accepted) task->clear_pending_cancel();
 }
 
 }  // namespace pollard

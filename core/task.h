@@ -18,6 +18,12 @@
 // difference: a kernel operation that has finished before it could be cancelled gives its true result (no
 // byte and no accepted connection is lost), and the request stays for the next await.
 //
+// A task that waits for another one passes the request on to it, and so on down the row; each of them ends when the one
+// below has. Tasks that wait for one another in a circle would never end so: where the request meets a task for the
+// second time, the await that leads there ends at once with `cancelled`, and the others follow.
+//
+//      cancel -> a --awaits--> b --awaits--> c --awaits--> a     the request is here already: c goes on, then b, then a
+//
 // Thread rule: the loop's thread only.
 //
 // Read next: core/task.cc, core/event_loop.h.
@@ -73,7 +79,7 @@ struct TaskState {
     WorkList waiters;
     std::uint32_t references : 24 = 1;
     std::uint32_t cancel_requests : 8 = 0;  // stays at 255
-    std::uint32_t id : 27 = 0;
+    std::uint32_t id : 26 = 0;
     std::uint32_t has_extras : 1 = false;
     std::uint32_t done : 1 = false;
     /// A cancellation that no await has delivered yet.
@@ -81,6 +87,8 @@ struct TaskState {
     /// Somebody has seen, or will see, how it ended: no report when it is freed.
     std::uint32_t result_seen : 1 = false;
     std::uint32_t cancelled_by_close : 1 = false;
+    /// A request is being passed on through this task at this moment. If it comes here again, it has gone in a circle.
+    std::uint32_t request_passes : 1 = false;
 
     TaskState(const TaskType& task_type, Scheduler& owner) : type(&task_type), pool_(owner.pool) {}
 
@@ -96,7 +104,10 @@ struct TaskState {
     /// Asks the task to end. True: asked; it will end some turns later, or not at all if it handles the
     /// request. False: it is done already. The message goes with the request into the error that the task's await gives
     /// (cut to 23 characters, like every error's object); of several requests at one await the first message wins.
-    bool cancel(std::string_view message = {});
+    bool cancel(std::string_view message = {}) { return ask_to_end(message) != CancelOutcome::refused; }
+    /// The same for awaits that pass a request on to a task. refused: it is done. goes_round: it waits for the task from
+    /// which the request comes, and ends only after that one.
+    CancelOutcome ask_to_end(std::string_view message = {});
     /// Takes one request back (not below none), for who made it: a timeout, a group. With the last, a request that no
     /// await has delivered yet is withdrawn. Returns how many are left.
     std::uint32_t uncancel();
@@ -111,6 +122,11 @@ struct TaskState {
     bool equip(const TaskOptions* options);
     /// Without memory for it, the request goes without its message.
     void keep_cancel_message(std::string_view message);
+    void note_request(std::string_view message);
+    /// It has not started: then it never will. False: it has.
+    bool ends_unstarted();
+    /// Asks its innermost await; if that cannot take the request, the task keeps it.
+    CancelOutcome ask_await();
     /// Null: out of memory.
     TaskExtras* need_extras();
     void drop_extras();
@@ -234,7 +250,7 @@ private:
 template <class T>
 struct TaskRef<T>::AwaitedByName {
     TaskState* task;
-    bool cancelled_after_end = false;
+    bool told_cancelled = false;
     bool waits_for_itself = false;
     static constexpr AwaitedType::Kind awaited_kind = AwaitedType::Kind::task_pointer;
 
@@ -251,9 +267,9 @@ struct TaskRef<T>::AwaitedByName {
         task->waiters.push_back(frame_waiting);
         return false;
     }
-    bool failed() const { return cancelled_after_end || waits_for_itself || task->root().flags.failed; }
+    bool failed() const { return told_cancelled || waits_for_itself || task->root().flags.failed; }
     Result<T> result() {
-        if (cancelled_after_end) return cancelled_error(name_of(*task).view());
+        if (told_cancelled) return cancelled_error(name_of(*task).view());
         if (current_scheduler->cancel_messages != 0) [[unlikely]]
             forget_cancel_message_here();
         return TaskRef(*task).result();  // (of a task that waits for itself: invalid_state, it is not done)
@@ -261,10 +277,16 @@ struct TaskRef<T>::AwaitedByName {
     /// Done, and the waiter is in the ready queue: it is told `cancelled` all the same, unless that is what it will be
     /// told.
     CancelOutcome cancel() {
-        if (!task->cancel() && !task->root().flags.cancelled) cancelled_after_end = true;
-        return CancelOutcome::accepted;
+        const CancelOutcome outcome = task->ask_to_end();
+        if (outcome == CancelOutcome::refused)
+            told_cancelled = told_cancelled || !task->root().flags.cancelled;
+        if (outcome != CancelOutcome::goes_round) return CancelOutcome::accepted;
+        // Each of them would wait for the other's end for ever: this one waits no more.
+        told_cancelled = true;
+        return CancelOutcome::ends_now;
     }
-    void withdraw_cancel() { cancelled_after_end = false; }
+    void withdraw_cancel() { told_cancelled = told_cancelled && !task->done; }
+    TaskState* task_behind() const { return task->done ? nullptr : task; }
     void describe(Text& text) const { text.add("task %s", name_of(*task).c_str()); }
 };
 

@@ -3,6 +3,8 @@
 
 #include "tests/combinators.h"
 
+#include <algorithm>
+
 using namespace pollard;
 
 namespace {
@@ -82,6 +84,41 @@ Co<Kinds> collects_two(TaskRef<int> a, TaskRef<int> b) {
     co_return kinds_of(*both);
 }
 
+/// Of tasks that need not exist when this one is made.
+struct GathersNamed
+    : Coroutine<GathersNamed, int, Awaits<TaskRef<int>&, Gather<int, int>, GatherResults<int, int>>> {
+    const char* name;
+    TaskRef<int>* a;
+    TaskRef<int>* b;  // null: only a, and no gather
+    bool collects;
+    Result<int> one;
+    Result<Gather<int, int>::Values> both;
+    Result<GatherResults<int, int>::Values> collected;
+    Progress body() {
+        CO_BEGIN;
+        if (b == nullptr)
+            CO_AWAIT(one, *a);
+        else if (collects)
+            CO_AWAIT(collected, gather_results(*a, *b));
+        else
+            CO_AWAIT(both, gather(*a, *b));
+        story.push_back(name);
+        CO_RETURN(b == nullptr ? one.error() : collects ? collected.error() : both.error());
+        CO_END;
+    }
+};
+Co<int> gathers_named(const char* name, TaskRef<int>* a, TaskRef<int>* b, bool collects) {
+    Error error;
+    if (b == nullptr)
+        error = (co_await *a).error();
+    else if (collects)
+        error = (co_await gather_results(*a, *b)).error();
+    else
+        error = (co_await gather(*a, *b)).error();
+    story.push_back(name);
+    co_return error;
+}
+
 using Row = std::vector<TaskRef<int>>;
 int sum_of(std::span<const TaskRef<int>> tasks) {
     int sum = 0;
@@ -136,6 +173,12 @@ protected:
             return CollectsTwo{.a = a, .b = b};
         else
             return collects_two(a, b);
+    }
+    static auto named(const char* name, TaskRef<int>& a, TaskRef<int>* b = nullptr, bool collects = false) {
+        if constexpr (by_hand)
+            return GathersNamed{.name = name, .a = &a, .b = b, .collects = collects};
+        else
+            return gathers_named(name, &a, b, collects);
     }
     static auto many(Row tasks, bool collects = false) {
         if constexpr (by_hand)
@@ -395,6 +438,46 @@ TYPED_TEST(Gathers, NestedGivesTheValuesOfAll) {
 }
 
 // --- the rest ---
+
+TYPED_TEST(Gathers, InACircleARequestEndsEachTaskOnceWhereverItBegins) {
+    for (const bool collects : {false, true}) {
+        for (const int begins_at : {0, 1, 2}) {
+            story.clear();
+            TaskRef<int> gathering;
+            TaskRef<int> waits_by_name;
+            auto other = this->child({.name = "other", .delay_ns = 9 * s, .value = 1, .swallows = true});
+            gathering = this->spawn(this->named("gathering", waits_by_name, &other, collects));
+            waits_by_name = this->spawn(this->named("waits by name", gathering));
+            this->turn();
+            if (begins_at == 2) {
+                EXPECT_TRUE(this->loop.close());
+            } else {
+                EXPECT_TRUE((begins_at == 0 ? gathering : waits_by_name).cancel());
+                this->turn(6);
+            }
+            EXPECT_TRUE(gathering.done() && waits_by_name.done() && other.done());
+            std::sort(story.begin(), story.end());
+            EXPECT_EQ(story, (Story{"gathering", "other cancelled", "waits by name"}));
+            if (begins_at != 2) continue;
+            gathering = waits_by_name = other = {};
+            EXPECT_TRUE(this->loop.open({.kernel = "simulated"}));
+        }
+    }
+}
+
+TYPED_TEST(Gathers, ThatGatherOneAnotherEndWithARequestToAnyOfThem) {
+    for (const bool collects : {false, true}) {
+        story.clear();
+        TaskRef<int> a, b;
+        a = this->spawn(this->named("a", b, &b, collects));
+        b = this->spawn(this->named("b", a, &a, collects));
+        this->turn();
+        EXPECT_TRUE(b.cancel());
+        this->turn(6);
+        EXPECT_TRUE(a.cancelled() && b.cancelled());
+        EXPECT_EQ(story, (Story{"a", "b"}));
+    }
+}
 
 TYPED_TEST(Gathers, SaysWhichChildrenItStillWaitsFor) {
     auto a = this->child({.delay_ns = 1 * s});

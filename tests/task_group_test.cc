@@ -1,6 +1,7 @@
 // TaskGroup: every rule of it, with both authors of frames.
 #include "core/combinators/task_group.h"
 
+#include "core/combinators/gather.h"
 #include "core/combinators/timeout.h"
 #include "tests/combinators.h"
 
@@ -532,6 +533,60 @@ TEST_F(GroupsInGroups, ATimeoutAroundAGroupCancelsItsChildren) {
     EXPECT_EQ(run(Limited{}).error().kind, ErrorKind::timed_out);
     EXPECT_EQ(elapsed_ns(), s);
     EXPECT_TRUE(seen.children[0].cancelled());
+}
+
+/// A child that waits for the task that waits for it.
+struct WaitsForParent
+    : Coroutine<WaitsForParent, int, Awaits<TaskRef<void>&, Gather<void>, GatherResults<void>>> {
+    TaskRef<void>* parent;
+    int how;  // 0: by name; 1: gather; 2: gather_results
+    Result<void> by_name;
+    Result<Gather<void>::Values> gathered;
+    Result<GatherResults<void>::Values> collected;
+    Progress body() {
+        CO_BEGIN;
+        if (how == 0)
+            CO_AWAIT(by_name, *parent);
+        else if (how == 1)
+            CO_AWAIT(gathered, gather(*parent));
+        else
+            CO_AWAIT(collected, gather_results(*parent));
+        story.push_back("child");
+        CO_RETURN(how == 0 ? by_name.error() : how == 1 ? gathered.error() : collected.error());
+        CO_END;
+    }
+};
+struct WaitsForChild : Coroutine<WaitsForChild, void, Awaits<TaskGroup::Join>> {
+    TaskRef<void>* self;
+    int how;
+    TaskRef<int>* child;
+    TaskGroup group;
+    Result<void> done;
+    Progress body() {
+        CO_BEGIN;
+        group.enter();
+        *child = *group.create_task(WaitsForParent{.parent = self, .how = how});
+        CO_AWAIT(done, group.join());
+        story.push_back("parent");
+        CO_RETURN(done);
+        CO_END;
+    }
+};
+
+TEST_F(GroupsInGroups, AChildThatWaitsForItsParentEndsFirstWhereverTheRequestBegins) {
+    for (const int how : {0, 1, 2}) {
+        for (const bool from_child : {false, true}) {
+            story.clear();
+            TaskRef<void> parent;
+            TaskRef<int> child;
+            parent = spawn(WaitsForChild{.self = &parent, .how = how, .child = &child});
+            turn(2);
+            EXPECT_TRUE(from_child ? child.cancel() : parent.cancel());
+            turn(6);
+            EXPECT_TRUE(parent.cancelled() && child.cancelled()) << how << from_child;
+            EXPECT_EQ(story, (Story{"child", "parent"}));
+        }
+    }
 }
 
 TEST_F(GroupsInGroups, SayWhichChildrenTheyWaitFor) {

@@ -14,6 +14,7 @@
 #include "core/event_loop.h"
 #include "core/future.h"
 #include "core/sleep.h"
+#include "tests/small_stack.h"
 
 using namespace pollard;
 
@@ -465,6 +466,73 @@ TEST_P(Tasks, AnInnerTaskCancelledByAThirdPartyDoesNotMakeTheOuterOneAskedToEnd)
     EXPECT_TRUE(lets_it_through.cancelled());
     EXPECT_EQ(lets_it_through.cancel_requests(), 0u);
     EXPECT_STREQ(lets_it_through.error().text, "by a third");
+}
+
+TEST_P(Tasks, InACircleOfTasksThatWaitForOneAnotherARequestEndsEachOfThemOnce) {
+    TaskRef<int> tasks[3];
+    tasks[0] = spawn({.name = "a", .task = &tasks[1]});
+    tasks[1] = spawn({.name = "b", .task = &tasks[2]});
+    tasks[2] = spawn({.name = "c", .task = &tasks[0]});
+    run_turns(1);
+    EXPECT_TRUE(tasks[1].cancel("enough"));
+    run_turns(4);
+    EXPECT_EQ(story, (Story{"a: await enough: cancelled", "c: await enough: cancelled",
+                            "b: await enough: cancelled"}))
+        << "the request came to a last";
+    for (const auto& task : tasks) {
+        EXPECT_TRUE(task.cancelled());
+        EXPECT_EQ(task.cancel_requests(), 1u);
+    }
+}
+
+TEST_P(Tasks, InACircleOfTasksEachMayBeAskedToEnd) {
+    TaskRef<int> a, b;
+    a = spawn({.name = "a", .task = &b});
+    b = spawn({.name = "b", .task = &a});
+    run_turns(1);
+    EXPECT_TRUE(a.cancel());
+    EXPECT_TRUE(b.cancel());
+    EXPECT_TRUE(a.cancel());
+    run_turns(3);
+    EXPECT_TRUE(a.cancelled() && b.cancelled());
+    EXPECT_EQ(story.size(), 2u);
+}
+
+TEST_P(Tasks, WhereACircleWasCutItStaysCutWhenTheRequestIsTakenBack) {
+    TaskRef<int> a, b;
+    a = spawn({.name = "a", .task = &b});
+    b = spawn({.name = "b", .task = &a, .at_last = [](Result<int>) { return 5; }});
+    run_turns(1);
+    a.cancel();
+    a.uncancel();
+    b.uncancel();
+    run_turns(3);
+    EXPECT_EQ(*a.result(), 5);
+    EXPECT_EQ(story[0].substr(0, 2), "b:");
+    EXPECT_NE(story[0].find("cancelled"), std::string::npos);
+}
+
+TEST_P(Tasks, ClosingTheLoopEndsACircleOfTasks) {
+    TaskRef<int> a, b;
+    a = spawn({.name = "a", .task = &b});
+    b = spawn({.name = "b", .task = &a});
+    run_turns(1);
+    EXPECT_TRUE(loop.close());
+    EXPECT_TRUE(a.cancelled() && b.cancelled());
+    EXPECT_EQ(story.size(), 2u);
+    EXPECT_TRUE(reports.empty());
+    a = b = {};
+}
+
+TEST_P(Tasks, ARowOfTasksLongerThanAStackIsDeepCanBeCancelled) {
+    constexpr std::size_t count = 100'000;
+    std::vector<TaskRef<int>> tasks(count);
+    tasks[count - 1] = spawn({.sleep_ns = hour_ns});
+    for (std::size_t i = count - 1; i-- > 0;) tasks[i] = spawn({.task = &tasks[i + 1]});
+    run_turns(1);
+    run_on_small_stack(64 * 1024, [&] { EXPECT_TRUE(tasks[0].cancel()); });
+    EXPECT_EQ(loop.run_until_complete(tasks[0]).error().kind, ErrorKind::cancelled);
+    for (const auto& task : tasks) ASSERT_TRUE(task.cancelled() && task.cancel_requests() == 1);
 }
 
 TEST_P(Tasks, AWaiterCancelledAfterTheInnerTaskEndedIsCancelledAndTheTaskKeepsItsResult) {

@@ -62,8 +62,18 @@ void Gathering::finish() {
 
 CancelOutcome Gathering::cancel() {
     bool taken = false;
-    if (!finished_)
-        for (const Watch& child : children_) taken |= child.task->cancel();
+    if (!finished_) {
+        for (Watch& child : children_) {
+            const CancelOutcome outcome = child.task->ask_to_end();
+            taken |= outcome != CancelOutcome::refused;
+            // This child ends after the one who waits here: it cannot be waited for.
+            if (outcome == CancelOutcome::goes_round && child.linked()) {
+                child.unlink();
+                --left_;
+            }
+        }
+        if (left_ == 0) finish();
+    }
     if (taken)
         children_cancelled_ = true;
     else

@@ -70,10 +70,14 @@ void TaskGroup::on_child_ended(Watcher& watcher, Watch& watch) {
     self.cancel_parent();
 }
 
-void TaskGroup::abort() {
+bool TaskGroup::abort() {
     aborting_ = true;
-    for (Link* link = children_.next; link != &children_; link = link->next)
-        static_cast<GroupChild*>(static_cast<GroupLink*>(link))->task->cancel();
+    bool in_a_circle = false;
+    for (Link* link = children_.next; link != &children_; link = link->next) {
+        auto* child = static_cast<GroupChild*>(static_cast<GroupLink*>(link));
+        in_a_circle |= child->task->ask_to_end() == CancelOutcome::goes_round;
+    }
+    return !in_a_circle;
 }
 
 void TaskGroup::cancel_parent() {
@@ -110,7 +114,8 @@ CancelOutcome TaskGroup::cancel_join() {
     if (!aborting_) {
         cancelled_outside_ = true;
         cancelled_after_end_ = running_ == 0;
-        abort();
+        // The group waits for its children whatever happens.
+        if (!abort()) return CancelOutcome::goes_round;
     }
     return CancelOutcome::accepted;
 }

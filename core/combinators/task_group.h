@@ -122,7 +122,8 @@ private:
     Error why_no_more() const;
     void add(GroupChild& child, TaskState& task);
     static void on_child_ended(Watcher& watcher, Watch& watch);
-    void abort();
+    /// False: one of the children waits for the task from which a request to end comes just now.
+    bool abort();
     void cancel_parent();
     bool body_failed() const {
         return body_error_.kind != ErrorKind::none && body_error_.kind != ErrorKind::cancelled;

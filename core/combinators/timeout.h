@@ -135,6 +135,12 @@ public:
     void withdraw_cancel() {
         if constexpr (requires(A& a) { a.withdraw_cancel(); }) awaited_.withdraw_cancel();
     }
+    TaskState* task_behind() {
+        if constexpr (requires(A& a) { a.task_behind(); })
+            return awaited_.task_behind();
+        else
+            return nullptr;
+    }
     void abandon() {
         if constexpr (requires(A& a) { a.abandon(); }) awaited_.abandon();
     }

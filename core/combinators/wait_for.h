@@ -67,6 +67,7 @@ public:
     void withdraw_cancel() {
         if (how_ == How::limited) limited_.withdraw_cancel();
     }
+    TaskState* task_behind() { return how_ == How::limited ? limited_.task_behind() : nullptr; }
     void abandon() { limited_.abandon(); }
     void describe(Text& text) const { limited_.describe(text); }
 
