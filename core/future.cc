@@ -20,7 +20,7 @@ void FutureState::close(const Error& error) {
     while (!waiters_.empty()) {
         Work& work = waiters_.pop_front();
         POLLARD_REQUIRE(
-            !work.type->is_frame,
+            !work.type->is_frame && work.type->wakes == nullptr,
             "a future was destroyed while a frame waits for it: cancel it and let the frame go on first");
         if (work.type == &PooledCall::run_type) static_cast<PooledCall&>(work).finish();
     }

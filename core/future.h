@@ -80,10 +80,20 @@ public:
 
     // --- for the frames that wait ---
 
-    void add_waiter(Frame& frame) {
-        bind();
-        waiters_.push_back(frame);
+    /// It belongs to the loop on which it is first waited for.
+    void bind() {
+        if (home_ == nullptr) home_ = current_scheduler;
+        POLLARD_REQUIRE(home_ != nullptr,
+                        "a future needs a loop: make it with one, or wait for it in a coroutine");
+        check_loop();
     }
+    /// A frame, or what makes one ready (core/combinators/watch.h).
+    void add_waiter(Work& waiter) {
+        bind();
+        waiters_.push_back(waiter);
+    }
+    /// No report of its error when it goes.
+    void see() const { result_seen_ = true; }
 
 protected:
     FutureState() = default;
@@ -106,13 +116,6 @@ protected:
     mutable bool result_seen_ = false;
 
 private:
-    /// It belongs to the loop on which it is first waited for.
-    void bind() {
-        if (home_ == nullptr) home_ = current_scheduler;
-        POLLARD_REQUIRE(home_ != nullptr,
-                        "a future needs a loop: make it with one, or wait for it in a coroutine");
-        check_loop();
-    }
     void check_loop() const {
         POLLARD_REQUIRE(current_scheduler == nullptr || home_ == nullptr || home_ == current_scheduler,
                         "this future belongs to another loop: let a callback set it there, with "

@@ -61,11 +61,11 @@ void CompletionOrder::cancel_next(Answer& answer) {
     waiter = nullptr;
 }
 
-TaskState* CompletionOrder::take(Answer answer) {
+const Watch* CompletionOrder::take(Answer answer) {
     if (answer != Answer::task && answer != Answer::timed_out) return nullptr;
     --to_give_;
     if (answer == Answer::timed_out) return nullptr;
-    return static_cast<Watch&>(finished_.pop_front()).task;
+    return &static_cast<const Watch&>(finished_.pop_front());
 }
 
 Error CompletionOrder::error_of(Answer answer) {

@@ -19,15 +19,19 @@
 //      running --ends--> in the line of the finished --next()--> given
 //         \-----the timeout------------------------> missing --next()--> timed_out, once each
 //
-// AsCompleted<T> takes any number, with one block for the watches; AsCompleted<T, 3> takes three and has them in place.
+// AsCompleted<int> takes any number of tasks, with one block for the watches; AsCompleted<int, 3> takes three and has
+// them in place. AsCompleted<Future<int>*> takes futures, AsCompleted<Child<int>> both (core/combinators/child.h).
 // It may move until it has begun. One frame at a time may wait in next(): a second one is told Error{busy}.
 //
 // Read next: core/combinators/as_completed.cc.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <ranges>
 #include <span>
+#include <type_traits>
 
 #include "core/awaitable.h"
 #include "core/combinators/watch.h"
@@ -62,7 +66,7 @@ protected:
     }
     void forget_waiter() { waiter = nullptr; }
     /// The answer has been taken by its waiter; null: it is an error.
-    TaskState* take(Answer answer);
+    const Watch* take(Answer answer);
     static Error error_of(Answer answer);
 
 private:
@@ -82,7 +86,7 @@ private:
     bool cancelled_after_end_ = false;
 };
 
-template <class T, std::size_t count = std::dynamic_extent>
+template <class Key, std::size_t count = std::dynamic_extent>
 class AsCompleted : public CompletionOrder {
 public:
     class Next;
@@ -90,15 +94,16 @@ public:
     AsCompleted() = default;
     AsCompleted(AsCompleted&& other) noexcept { other.require_unused(); }
 
-    /// From now on these tasks are watched. The row itself need not stay.
-    template <RangeOfTasks R>
+    /// From now on these are watched. The row itself need not stay.
+    template <RangeOfChildren R>
+        requires std::convertible_to<std::ranges::range_value_t<R>, ItemOf<Key>>
     void begin(R&& tasks, std::int64_t timeout_ns = never_ns) {
         require_unused();
         POLLARD_REQUIRE(count == std::dynamic_extent || std::ranges::size(tasks) == count,
                         "AsCompleted<T, n> takes n tasks");
         if (!watches_.reserve(std::ranges::size(tasks))) refuse();
         for (std::size_t i = 0; i < watches_.all().size(); ++i)
-            watches_.all()[i].hold(state_of(std::ranges::data(tasks)[i]));
+            watches_.all()[i].hold(watched(std::ranges::data(tasks)[i]));
         CompletionOrder::begin(watches_.all(), timeout_ns);
     }
     /// The next task that has ended. Errors: timed_out, stopped (there is none left), busy, cancelled.
@@ -108,8 +113,8 @@ private:
     Watches<count> watches_;
 };
 
-template <class T, std::size_t count>
-class [[nodiscard]] AsCompleted<T, count>::Next {
+template <class Key, std::size_t count>
+class [[nodiscard]] AsCompleted<Key, count>::Next {
 public:
     explicit Next(AsCompleted& of) : of_(&of) {}
 
@@ -118,9 +123,9 @@ public:
         of_->end_next(answer_);
         return answer_ != Answer::task;
     }
-    Result<TaskRef<T>> result() {
+    Result<ItemOf<Key>> result() {
         of_->end_next(answer_);
-        if (TaskState* task = of_->take(answer_)) return TaskRef<T>(*task);
+        if (const Watch* watch = of_->take(answer_)) return item_of(*watch);
         return error_of(answer_);
     }
     CancelOutcome cancel() {
@@ -132,6 +137,17 @@ public:
     void describe(Text& text) const { of_->describe(text); }
 
 private:
+    static ItemOf<Key> item_of(const Watch& watch) {
+        using Item = ItemOf<Key>;
+        using T = typename ChildTraits<Item>::Value;
+        if constexpr (std::is_same_v<Item, TaskRef<T>>)
+            return Item(watch.task());
+        else if constexpr (std::is_same_v<Item, Future<T>*>)
+            return &watch.future<T>();
+        else
+            return watch.is_task() ? Item(TaskRef<T>(watch.task())) : Item(watch.future<T>());
+    }
+
     AsCompleted* of_;
     /// Settled when it is first asked for, not when the waiter is woken: it may be cancelled in between.
     mutable Answer answer_ = Answer::pending;

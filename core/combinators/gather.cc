@@ -8,7 +8,7 @@ bool Gathering::start(std::span<Watch> children, Frame& frame_waiting) {
     children_ = children;
     if (refused()) {
         for (const Watch& child : children)
-            if (child.task != nullptr) child.task->cancel();
+            if (child.child != nullptr) (void)child.ask_to_end();
         return true;
     }
     left_ = children.size();
@@ -16,14 +16,14 @@ bool Gathering::start(std::span<Watch> children, Frame& frame_waiting) {
     // outcome, and none of the others is waited for.
     bool any_done = false;
     for (Watch& child : children) {
-        if (child.task->done)
+        if (child.done())
             any_done = true;
         else
             child.begin(*this);
     }
     if (any_done)
         for (Watch& child : children)
-            if (!finished_ && child.task->done) count(child);
+            if (!finished_ && child.done()) count(child);
     if (left_ == 0 && !finished_) finish();
     waiter = &frame_waiting;
     return finished_;
@@ -37,7 +37,7 @@ void Gathering::count(Watch& child) {
     --left_;
     if (child.failed()) {
         if (collects_)
-            child.task->result_seen = true;
+            child.see();
         else
             return fail_with(child);
     }
@@ -50,7 +50,7 @@ void Gathering::fail_with(Watch& child) {
     for (Watch& other : children_) {
         if (&other == &child) continue;
         other.unlink();
-        other.task->result_seen = true;
+        other.see();
     }
     finish();
 }
@@ -64,7 +64,7 @@ CancelOutcome Gathering::cancel() {
     bool taken = false;
     if (!finished_) {
         for (Watch& child : children_) {
-            const CancelOutcome outcome = child.task->ask_to_end();
+            const CancelOutcome outcome = child.ask_to_end();
             taken |= outcome != CancelOutcome::refused;
             // This child ends after the one who waits here: it cannot be waited for.
             if (outcome == CancelOutcome::goes_round && child.linked()) {

@@ -13,10 +13,11 @@
 //
 //      gather(a, b, c)          a tuple of values; the first error (or cancelled child) goes out at once
 //      gather_results(a, b, c)  a tuple of Results; waits for all of them
-//      gather(tasks)            for a number known at run time: any row of TaskRefs, which must stay where it is. Gives
-//      gather_results(tasks)    that row again, every task of it done: the values stay where they are, in the tasks
+//      gather(tasks)            for a number known at run time: a row of TaskRefs, or of futures or both (child.h), which
+//      gather_results(tasks)    must stay where it is. Gives that row again, all of it done: the values stay in the tasks
 //
-// A child is a task (its name, or a copy), or a coroutine, of which a task is made at once, in argument order. After the
+// A child is a task (its name, or a copy), a future (its name), or a coroutine, of which a task is made at once, in
+// argument order. After the
 // first error the others run on, as in asyncio; so they cannot stand inside the waiting frame. What they end with counts
 // as seen. A task that stands twice among the arguments has two places in the result.
 //
@@ -102,26 +103,21 @@ public:
 private:
     template <class Child>
     void add(std::size_t& i, Child&& child) {
-        static_assert(AnyTaskRef<Child> || !std::is_lvalue_reference_v<Child>,
-                      "gather makes a task of a coroutine: pass it by value or std::move, or pass a task");
         if (gathering_.refused()) {
-            if constexpr (!AnyTaskRef<Child>) child.close_unstarted();
+            if constexpr (!AnyChild<Child>) child.close_unstarted();
             return;
         }
-        const auto task = as_task(std::forward<Child>(child));
-        if (task)
-            watches_.all()[i++].hold(state_of(*task));
-        else
-            gathering_.refuse(task.error());
+        const Error refusal = hold_child(watches_.all()[i++], std::forward<Child>(child));
+        if (refusal.kind != ErrorKind::none) gathering_.refuse(refusal);
     }
     template <class Value>
     static auto value_of(const Watch& watch) {
         if constexpr (collects)
-            return TaskRef<Value>(*watch.task).result();
+            return watch.result<Value>();
         else if constexpr (std::is_void_v<Value>)
             return Nothing{};
         else
-            return std::move(TaskRef<Value>(*watch.task).result()).value();
+            return watch.result<Value>().value();
     }
     template <std::size_t... i>
     Result<Values> take(std::index_sequence<i...>) {
@@ -146,16 +142,17 @@ GatherResults<ValueOf<Children>...> gather_results(Children&&... children) {
     return GatherResults<ValueOf<Children>...>(std::in_place, std::forward<Children>(children)...);
 }
 
-/// The await of both for a row of tasks. Errors of its own: out_of_memory.
-template <class T>
+/// The await of both for a row: GatherMany<int> of tasks, GatherMany<Future<int>*>, GatherMany<Child<int>>. Errors of its
+/// own: out_of_memory.
+template <class Key>
 class [[nodiscard]] GatherMany {
 public:
     static constexpr bool runs_by_itself = true;
-    using Values = std::span<const TaskRef<T>>;
+    using Values = std::span<const ItemOf<Key>>;
 
     GatherMany(Values tasks, bool collects) : tasks_(tasks), gathering_(collects) {
         if (!watches_.reserve(tasks.size())) gathering_.refuse(Error(ErrorKind::out_of_memory, Call::gather));
-        for (std::size_t i = 0; i < watches_.all().size(); ++i) watches_.all()[i].hold(state_of(tasks[i]));
+        for (std::size_t i = 0; i < watches_.all().size(); ++i) watches_.all()[i].hold(watched(tasks[i]));
     }
 
     bool start(Frame& waiter) { return gathering_.start(watches_.all(), waiter); }
@@ -174,13 +171,13 @@ private:
     Gathering gathering_;
 };
 
-template <RangeOfTasks R>
-GatherMany<TaskValueOf<R>> gather(R&& tasks) {
-    return GatherMany<TaskValueOf<R>>(std::span(std::ranges::data(tasks), std::ranges::size(tasks)), false);
+template <RangeOfChildren R>
+GatherMany<KeyOfRange<R>> gather(R&& tasks) {
+    return GatherMany<KeyOfRange<R>>(std::span(std::ranges::data(tasks), std::ranges::size(tasks)), false);
 }
-template <RangeOfTasks R>
-GatherMany<TaskValueOf<R>> gather_results(R&& tasks) {
-    return GatherMany<TaskValueOf<R>>(std::span(std::ranges::data(tasks), std::ranges::size(tasks)), true);
+template <RangeOfChildren R>
+GatherMany<KeyOfRange<R>> gather_results(R&& tasks) {
+    return GatherMany<KeyOfRange<R>>(std::span(std::ranges::data(tasks), std::ranges::size(tasks)), true);
 }
 
 }  // namespace pollard

@@ -1,11 +1,11 @@
-// Which of the two ended first: the task, or the waiting for it.
+// Which of the two ended first: the child, or the waiting for it.
 #include "core/combinators/shield.h"
 
 namespace pollard {
 
 bool Shielding::start(Frame& frame_waiting) {
     tell_await(frame_waiting);
-    if (child_.task == nullptr || child_.task->done) return true;
+    if (child_.child == nullptr || child_.done()) return true;
     waiter = &frame_waiting;
     child_.begin(*this);
     return false;
@@ -15,19 +15,21 @@ CancelOutcome Shielding::cancel() {
     if (!cancelled_) cancelled_after_end_ = waiter->linked();
     cancelled_ = true;
     child_.unlink();
-    child_.task->result_seen = true;
+    child_.see();
     wake();
     return CancelOutcome::accepted;
 }
 
 Error Shielding::error() const {
-    if (child_.task == nullptr) return refused_;
+    if (child_.child == nullptr) return refused_;
     if (cancelled_) return cancelled_error("shield");
     return child_.take_error();
 }
 
 void Shielding::describe(Text& text) const {
-    if (child_.task != nullptr) text.add("task %s", name_of(*child_.task).c_str());
+    if (child_.child == nullptr) return;
+    if (child_.is_task()) text.add("task ");
+    child_.watch_type().describe(child_.child, text);
 }
 
 }  // namespace pollard

@@ -1,6 +1,7 @@
-// shield: wait for a task without being able to cancel it.
+// shield: wait for a task or a future without being able to cancel it.
 //
 //      CO_AWAIT(saved, shield(save));           save: a task in a field of the frame
+//      CO_AWAIT(saved, shield(answer));         a future
 //      CO_AWAIT(saved, shield(Save{...}));      a coroutine: a task is made of it
 //
 // Who waits for a task by its name and is cancelled cancels the task. Behind a shield the request stops: the waiter is
@@ -15,6 +16,8 @@
 // Read next: core/combinators/timeout.h; `timeout(1 * second_ns, shield(save))` is what a shield is mostly for.
 #pragma once
 
+#include <utility>
+
 #include "core/awaitable.h"
 #include "core/combinators/watch.h"
 
@@ -25,28 +28,22 @@ class Shielding : Watcher {
 public:
     template <class Child>
     explicit Shielding(Child&& child) : Watcher([](Watcher& self, Watch&) { self.wake(); }) {
-        static_assert(AnyTaskRef<Child> || !std::is_lvalue_reference_v<Child>,
-                      "shield makes a task of a coroutine: pass it by value or std::move, or pass a task");
-        const auto task = as_task(std::forward<Child>(child));
-        if (task)
-            child_.hold(state_of(*task));
-        else
-            refused_ = task.error();
+        refused_ = hold_child(child_, std::forward<Child>(child));
     }
     bool start(Frame& frame_waiting);
     CancelOutcome cancel();
     void withdraw_cancel() {
         if (cancelled_after_end_) cancelled_ = false;
     }
-    bool failed() const { return cancelled_ || child_.task == nullptr || child_.failed(); }
+    bool failed() const { return cancelled_ || child_.child == nullptr || child_.failed(); }
     void describe(Text& text) const;
 
 protected:
     Error error() const;
-    TaskState& child() const { return *child_.task; }
+
+    Watch child_;
 
 private:
-    Watch child_;
     bool cancelled_ = false;
     bool cancelled_after_end_ = false;
     Error refused_;
@@ -62,7 +59,7 @@ public:
     using Shielding::Shielding;
     Result<T> result() const {
         if (failed()) return error();
-        return TaskRef<T>(child()).result();
+        return child_.result<T>();
     }
 };
 

@@ -52,7 +52,7 @@ void TaskGroup::add(GroupChild& child, TaskState& task) {
     children_.previous->next = &link;
     children_.previous = &link;
     ++running_;
-    child.hold(task);
+    child.hold({&Watch::on_task, &task});
     child.begin(*this);
 }
 
@@ -63,7 +63,7 @@ void TaskGroup::on_child_ended(Watcher& watcher, Watch& watch) {
     if (--self.running_ == 0) self.wake();
     if (!child.failed() || child.cancelled())
         return child.let_go();  // with the last count the child goes too
-    child.task->result_seen = true;
+    child.see();
     self.failed_.push_back(child);
     if (self.aborting_) return;
     self.abort();
@@ -75,7 +75,7 @@ bool TaskGroup::abort() {
     bool in_a_circle = false;
     for (Link* link = children_.next; link != &children_; link = link->next) {
         auto* child = static_cast<GroupChild*>(static_cast<GroupLink*>(link));
-        in_a_circle |= child->task->ask_to_end() == CancelOutcome::goes_round;
+        in_a_circle |= child->ask_to_end() == CancelOutcome::goes_round;
     }
     return !in_a_circle;
 }
@@ -163,7 +163,7 @@ Error TaskGroup::group_error() const {
 /// If this task is itself a group's child, its entry in that group's errors leads to the errors here.
 void TaskGroup::tell_group_around() {
     for (Work* work = parent_->waiters.first(); work != nullptr; work = parent_->waiters.next(*work)) {
-        if (work->type != &Watch::run_type) continue;
+        if (work->type != &Watch::on_task) continue;
         auto* watch = static_cast<Watch*>(work);
         if (watch->watcher->child_ended != on_child_ended) continue;
         nested_in_ = static_cast<GroupChild*>(watch);
@@ -182,7 +182,7 @@ void TaskGroup::describe_children(Text& text) const {
             text.add(" ...");
             return;
         }
-        text.add("%s %s", named == 0 ? ":" : ",", name_of(*child->task).c_str());
+        text.add("%s %s", named == 0 ? ":" : ",", name_of(child->task()).c_str());
         ++named;
     }
 }
@@ -192,7 +192,7 @@ void TaskGroup::describe_children(Text& text) const {
 TaskGroup::Errors::Item TaskGroup::Errors::Iterator::operator*() const {
     if (at_ == nullptr) return {.task = nullptr, .error = group_->body_error_, .nested = nullptr};
     const auto* child = static_cast<const GroupChild*>(at_);
-    return {.task = child->task, .error = child->take_error(), .nested = child->nested};
+    return {.task = &child->task(), .error = child->take_error(), .nested = child->nested};
 }
 
 TaskGroup::Errors::Iterator& TaskGroup::Errors::Iterator::operator++() {

@@ -43,7 +43,7 @@ Result<Waited> Waiting::result(std::span<const Watch> children) const {
     if (refused_.kind != ErrorKind::none) return refused_;
     if (cancelled_) return cancelled_error("wait");
     Waited counts{.done = 0, .pending = 0};
-    for (const Watch& child : children) ++(child.task->done ? counts.done : counts.pending);
+    for (const Watch& child : children) ++(child.done() ? counts.done : counts.pending);
     return counts;
 }
 

@@ -8,8 +8,8 @@
 // not when the waiter itself is cancelled. Whatever has ended by the time the waiter goes on counts as done, also what
 // ended in between. Which ones: TaskRef::done(). With everything done already it still lets the others run.
 //
-//      a row of tasks   `wait(tasks, options)`: one block for the watches; the row need not stay
-//      by name          `wait(options, a, b, c)`: tasks of any types, the watches in place
+//      a row of tasks   `wait(tasks, options)`: one block for the watches; the row need not stay (futures: see child.h)
+//      by name          `wait(options, a, b, c)`: tasks and futures of any types, the watches in place
 //
 // Coroutines are not taken (make tasks of them), nor is an empty row: Error{invalid_argument}.
 //
@@ -18,6 +18,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ranges>
+#include <span>
+#include <utility>
 
 #include "core/awaitable.h"
 #include "core/combinators/watch.h"
@@ -73,14 +76,14 @@ template <std::size_t count>
 class [[nodiscard]] Wait {
 public:
     template <class... Ref>
-    explicit Wait(const WaitOptions& options, const Ref&... tasks) : waiting_(options) {
+    explicit Wait(std::in_place_t, const WaitOptions& options, Ref&... children) : waiting_(options) {
         std::size_t i = 0;
-        (watches_.all()[i++].hold(state_of(tasks)), ...);
+        (watches_.all()[i++].hold(watched(children)), ...);
     }
-    template <class T>
-    Wait(std::span<const TaskRef<T>> tasks, const WaitOptions& options) : waiting_(options) {
+    template <class Item>
+    Wait(std::span<const Item> tasks, const WaitOptions& options) : waiting_(options) {
         if (!watches_.reserve(tasks.size())) waiting_.refuse(Error(ErrorKind::out_of_memory, Call::wait));
-        for (std::size_t i = 0; i < watches_.all().size(); ++i) watches_.all()[i].hold(state_of(tasks[i]));
+        for (std::size_t i = 0; i < watches_.all().size(); ++i) watches_.all()[i].hold(watched(tasks[i]));
     }
 
     bool start(Frame& waiter) { return waiting_.start(watches_.all(), waiter); }
@@ -96,17 +99,18 @@ private:
 };
 using WaitMany = Wait<std::dynamic_extent>;
 
-template <RangeOfTasks R>
+template <RangeOfChildren R>
 WaitMany wait(R&& tasks, const WaitOptions& options = {}) {
-    using Row = std::span<const TaskRef<TaskValueOf<R>>>;
+    using Row = std::span<const std::ranges::range_value_t<R>>;
     return WaitMany(Row(std::ranges::data(tasks), std::ranges::size(tasks)), options);
 }
-template <class... Ref>
-Wait<sizeof...(Ref)> wait(const WaitOptions& options, const Ref&... tasks) {
-    static_assert(sizeof...(Ref) != 0, "wait for at least one task");
-    static_assert((AnyTaskRef<Ref> && ...),
-                  "wait takes tasks only: make a task of a coroutine with create_task");
-    return Wait<sizeof...(Ref)>(options, tasks...);
+template <class... Named>
+Wait<sizeof...(Named)> wait(const WaitOptions& options, Named&&... children) {
+    static_assert(sizeof...(Named) != 0, "wait for at least one task or future");
+    static_assert(
+        (NamedChild<Named> && ...),
+        "wait takes tasks, and futures by their names: make a task of a coroutine with create_task");
+    return Wait<sizeof...(Named)>(std::in_place, options, children...);
 }
 
 }  // namespace pollard

@@ -6,39 +6,53 @@
 
 namespace pollard {
 
-const WorkType Watch::run_type = {
-    .run =
-        [](Work* work) {
-            auto* watch = static_cast<Watch*>(work);
-            watch->watcher->child_ended(*watch->watcher, *watch);
-        },
-    .name = "a watch on a task",
-    .wakes = [](const Work* work) -> Work* { return static_cast<const Watch*>(work)->watcher->waiter; },
+void Watch::run_turn(Work* work) {
+    auto* watch = static_cast<Watch*>(work);
+    watch->watcher->child_ended(*watch->watcher, *watch);
+}
+
+namespace {
+TaskState& task_in(void* child) { return *static_cast<TaskState*>(child); }
+Frame& root_in(const void* child) {
+    return const_cast<TaskState*>(static_cast<const TaskState*>(child))->root();
+}
+}  // namespace
+
+const WatchType Watch::on_task{
+    {run_turn, "a watch on a task", false, frame_behind},
+    [](void* child) {
+        TaskState& task = task_in(child);
+        POLLARD_REQUIRE(task.pool().scheduler == current_scheduler, "this task belongs to another loop");
+        task.hold();
+    },
+    [](void* child) { task_in(child).let_go(); },
+    [](const void* child) -> bool { return static_cast<const TaskState*>(child)->done; },
+    [](void* child, Work& watch) { task_in(child).waiters.push_back(watch); },
+    [](void* child) { return task_in(child).ask_to_end(); },
+    [](void* child) { task_in(child).result_seen = true; },
+    [](void* child, Text& text) { text.add("%s", name_of(task_in(child)).c_str()); },
+    [](const void* child) -> bool { return root_in(child).flags.failed; },
+    [](const void* child) -> bool { return root_in(child).flags.cancelled; },
+    [](const void* child) { return root_in(child).frame_type().error(&root_in(child)); },
 };
 
-void Watch::hold(TaskState& child) {
-    POLLARD_REQUIRE(child.pool().scheduler == current_scheduler, "this task belongs to another loop");
-    task = &child;
-    child.hold();
+void Watch::hold(const Watched& what) {
+    type = what.type;
+    child = what.child;
+    watch_type().hold(child);
 }
 
 void Watch::begin(Watcher& by) {
     watcher = &by;
-    if (task->done)
+    if (done())
         current_scheduler->make_ready(*this);
     else
-        task->waiters.push_back(*this);
+        watch_type().add_waiter(child, *this);
 }
 
 void Watch::let_go() {
     unlink();
-    if (task != nullptr) std::exchange(task, nullptr)->let_go();
-}
-
-Error Watch::take_error() const {
-    task->result_seen = true;
-    const Frame& ended = task->root();
-    return ended.frame_type().error(&ended);
+    if (child != nullptr) watch_type().let_go(std::exchange(child, nullptr));
 }
 
 Watches<std::dynamic_extent>::~Watches() {
@@ -60,16 +74,21 @@ bool Watches<std::dynamic_extent>::reserve(std::size_t count) {
 void describe_pending(std::span<const Watch> children, Text& text) {
     constexpr std::size_t names = 4;
     std::size_t pending = 0;
-    for (const Watch& child : children) pending += child.task != nullptr && !child.task->done ? 1u : 0u;
-    text.add("%zu of %zu tasks", pending, children.size());
+    bool only_tasks = true;
+    for (const Watch& watch : children) {
+        pending += watch.child != nullptr && !watch.done() ? 1u : 0u;
+        only_tasks &= watch.is_task();
+    }
+    text.add("%zu of %zu %s", pending, children.size(), only_tasks ? "tasks" : "tasks and futures");
     std::size_t named = 0;
-    for (const Watch& child : children) {
-        if (child.task == nullptr || child.task->done) continue;
+    for (const Watch& watch : children) {
+        if (watch.child == nullptr || watch.done()) continue;
         if (named == names) {
             text.add(" ...");
             return;
         }
-        text.add("%s %s", named == 0 ? ":" : ",", name_of(*child.task).c_str());
+        text.add(named == 0 ? ": " : ", ");
+        watch.watch_type().describe(watch.child, text);
         ++named;
     }
 }

@@ -1,12 +1,13 @@
-// Watch: how a combinator waits for several tasks at once.
+// Watch: how a combinator waits for several tasks and futures at once.
 //
 // A frame that waits for one task stands in that task's `waiters` with its own links. A combinator waits for many, so
 // it needs one node for each: a Watch. When the task is done, its watch goes to the ready queue with everything else
-// that waited, and in its turn tells the combinator, which decides whether the frame behind it goes on:
+// that waited, and in its turn tells the combinator, which decides whether the frame behind it goes on. With a future it
+// is the same; what differs between the two stands in the watch's type (WatchType).
 //
 //      task A  waiters -> [watch]--.
 //      task B  waiters -> [watch]---+--> Watcher (gather, wait, ...) --> waiter: the frame that awaits it
-//      task C  waiters -> [watch]--'
+//      future  waiters -> [watch]--'
 //
 // So from a task that ends to the frame behind a combinator it is two turns: one for the watch, one for the frame.
 // asyncio counts the same (the done-callback, then the wake-up).
@@ -25,12 +26,13 @@
 #pragma once
 
 #include <array>
-#include <concepts>
 #include <cstddef>
-#include <ranges>
 #include <span>
 #include <type_traits>
+#include <utility>
 
+#include "core/combinators/child.h"
+#include "core/future.h"
 #include "core/scheduler.h"
 #include "core/task.h"
 #include "platform/work.h"
@@ -55,30 +57,133 @@ struct Watcher {
     }
 };
 
-/// A combinator's node in the list of one task, and its counted reference to that task.
+/// What a combinator asks of a child, for tasks and for futures of each type. One constexpr record a type.
+struct WatchType : WorkType {
+    /// Stays until `let_go`; it is a mistake if it belongs to another loop.
+    void (*hold)(void* child);
+    void (*let_go)(void* child);
+    bool (*done)(const void* child);
+    void (*add_waiter)(void* child, Work& watch);
+    CancelOutcome (*ask_to_end)(void* child);
+    /// Somebody knows how it ended, or does not want to.
+    void (*see)(void* child);
+    void (*describe)(void* child, Text& text);
+    // When it is done:
+    bool (*failed)(const void* child);
+    bool (*cancelled)(const void* child);
+    Error (*error)(const void* child);
+};
+
+/// A child without its type.
+struct Watched {
+    const WatchType* type;
+    void* child;
+};
+
+/// A combinator's node in the list of one child, and its reference to that child: of a task a counted one.
 struct Watch : Work {
     Watcher* watcher = nullptr;
-    TaskState* task = nullptr;
+    void* child = nullptr;
 
-    Watch() : Work(&run_type) {}
+    Watch() : Work(&on_task) {}
     Watch(const Watch&) = delete;
     ~Watch() { let_go(); }
 
-    /// Refers to the task; does not wait yet.
-    void hold(TaskState& child);
+    /// Refers to the child; does not wait yet.
+    void hold(const Watched& what);
     /// From now on `by` is told of the end. If it has ended already: in the next turn.
     void begin(Watcher& by);
-    /// Does not wait any more, and does not refer to the task any more.
+    /// Does not wait any more, and does not refer to the child any more.
     void let_go();
 
-    bool failed() const { return task->root().flags.failed; }
-    bool cancelled() const { return task->root().flags.cancelled; }
-    /// What the task has failed with; now somebody knows of it.
-    Error take_error() const;
+    const WatchType& watch_type() const { return *static_cast<const WatchType*>(type); }
+    bool is_task() const { return type == &on_task; }
+    TaskState& task() const { return *static_cast<TaskState*>(child); }
+    template <class T>
+    Future<T>& future() const {
+        return static_cast<Future<T>&>(*static_cast<FutureState*>(child));
+    }
 
-    static const WorkType run_type;
+    bool done() const { return watch_type().done(child); }
+    bool failed() const { return watch_type().failed(child); }
+    bool cancelled() const { return watch_type().cancelled(child); }
+    void see() const { watch_type().see(child); }
+    /// As TaskState::ask_to_end.
+    CancelOutcome ask_to_end() const { return watch_type().ask_to_end(child); }
+    /// What the child has failed with; now somebody knows of it.
+    Error take_error() const {
+        see();
+        return watch_type().error(child);
+    }
+    /// What it has ended with.
+    template <class T>
+    Result<T> result() const {
+        return is_task() ? TaskRef<T>(task()).result() : future<T>().result();
+    }
+
+    /// In its turn.
+    static void run_turn(Work* work);
+    static Work* frame_behind(const Work* work) { return static_cast<const Watch*>(work)->watcher->waiter; }
+    static const WatchType on_task;
 };
 static_assert(sizeof(void*) != 8 || sizeof(Watch) == 40);
+
+/// What a watch on a future needs not know the value's type for.
+struct WatchOnFuture {
+    static FutureState& state(void* child) { return *static_cast<FutureState*>(child); }
+    static void hold(void* child) { state(child).bind(); }
+    static void let_go(void*) {}
+    static bool done(const void* child) { return static_cast<const FutureState*>(child)->done(); }
+    static bool cancelled(const void* child) { return static_cast<const FutureState*>(child)->cancelled(); }
+    static void add_waiter(void* child, Work& watch) { state(child).add_waiter(watch); }
+    static void see(void* child) { state(child).see(); }
+    static void describe(void* child, Text& text) { state(child).describe(text); }
+};
+template <class T>
+struct WatchOn : WatchOnFuture {
+    static const Future<T>& future(const void* child) {
+        return static_cast<const Future<T>&>(*static_cast<const FutureState*>(child));
+    }
+    static CancelOutcome ask_to_end(void* child) {
+        const bool taken = static_cast<Future<T>&>(state(child)).cancel();
+        return taken ? CancelOutcome::accepted : CancelOutcome::refused;
+    }
+    static bool failed(const void* child) { return future(child).failed(); }
+    static Error error(const void* child) { return future(child).error(); }
+};
+template <class T>
+inline constexpr WatchType watch_on_future{
+    {Watch::run_turn, "a watch on a future", false, Watch::frame_behind},
+    WatchOn<T>::hold,
+    WatchOn<T>::let_go,
+    WatchOn<T>::done,
+    WatchOn<T>::add_waiter,
+    WatchOn<T>::ask_to_end,
+    WatchOn<T>::see,
+    WatchOn<T>::describe,
+    WatchOn<T>::failed,
+    WatchOn<T>::cancelled,
+    WatchOn<T>::error,
+};
+
+template <class T>
+Watched watched(const TaskRef<T>& task) {
+    POLLARD_REQUIRE(task, "this TaskRef refers to no task: it was moved from, or never set");
+    return {&Watch::on_task, &task.state()};
+}
+template <class T>
+Watched watched(Future<T>& future) {
+    return {&watch_on_future<T>, static_cast<FutureState*>(&future)};
+}
+template <class T>
+Watched watched(Future<T>* future) {
+    POLLARD_REQUIRE(future != nullptr, "a null pointer stands where a future is awaited");
+    return watched(*future);
+}
+template <class T>
+Watched watched(const Child<T>& child) {
+    return child.future() != nullptr ? watched(*child.future()) : watched(child.task());
+}
 
 /// A fixed number of watches, in place.
 template <std::size_t count>
@@ -111,39 +216,23 @@ private:
     TaskPool* home_ = nullptr;
 };
 
-/// "2 of 3 tasks: Fetch#4, Fetch#5": those that have not ended.
+/// "2 of 3 tasks: Fetch#4, a future": those that have not ended.
 void describe_pending(std::span<const Watch> children, Text& text);
 
-template <class T>
-struct IsTaskRef : std::false_type {};
-template <class T>
-struct IsTaskRef<TaskRef<T>> : std::true_type {};
-template <class T>
-concept AnyTaskRef = IsTaskRef<std::remove_cvref_t<T>>::value;
-
-/// Tasks in a row, in memory that outlives the expression: a span, or an array or vector that has a name.
-template <class R>
-concept RangeOfTasks = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
-                       std::ranges::borrowed_range<R> && AnyTaskRef<std::ranges::range_value_t<R>>;
-template <RangeOfTasks R>
-using TaskValueOf = typename std::ranges::range_value_t<R>::value_type;
-
-/// The state of a task that somebody names; he must have set it.
-template <AnyTaskRef Ref>
-TaskState& state_of(const Ref& task) {
-    POLLARD_REQUIRE(task, "this TaskRef refers to no task: it was moved from, or never set");
-    return task.state();
-}
-
-/// A task as it is; of a coroutine, a new task.
-template <AnyTaskRef Ref>
-Result<std::remove_cvref_t<Ref>> as_task(Ref&& task) {
-    return std::remove_cvref_t<Ref>(std::forward<Ref>(task));
-}
+/// A task or a future as it is; of a coroutine, a new task. What it gives is why there is none.
 template <class C>
-    requires(!AnyTaskRef<C>)
-Result<TaskRef<ValueOf<C>>> as_task(C&& coroutine) {
-    return create_task_on(*current_scheduler, std::forward<C>(coroutine));
+Error hold_child(Watch& watch, C&& child) {
+    static_assert(!AnyChild<C> || NamedChild<C>, "a future is waited for where it stands: give it a name");
+    static_assert(AnyChild<C> || !std::is_lvalue_reference_v<C>,
+                  "a task is made of a coroutine: pass it by value or std::move, or pass a task or a future");
+    if constexpr (AnyChild<C>) {
+        watch.hold(watched(child));
+    } else {
+        const auto task = create_task_on(*current_scheduler, std::forward<C>(child));
+        if (!task) return task.error();
+        watch.hold(watched(*task));
+    }
+    return {};
 }
 
 }  // namespace pollard
