@@ -122,6 +122,34 @@ Co<int> shielded(TaskRef<int> task) {
     co_return note(got);
 }
 
+/// What runs by itself, with no time: a shield, or a gather.
+struct HasNoTime : Coroutine<HasNoTime, int, Awaits<WaitFor<Shield<int>>, WaitFor<Gather<int>>>> {
+    TaskRef<int> task;
+    bool gathers;
+    Result<int> got;
+    Result<Gather<int>::Values> gathered;
+    Progress body() {
+        CO_BEGIN;
+        if (gathers) {
+            CO_AWAIT(gathered, wait_for([this] { return gather(task); }, 0));
+            got = gathered ? Result<int>(std::get<0>(*gathered)) : Result<int>(gathered.error());
+        } else {
+            CO_AWAIT(got, wait_for([this] { return shield(task); }, 0));
+        }
+        CO_RETURN(note(got));
+        CO_END;
+    }
+};
+Co<int> has_no_time(TaskRef<int> task, bool gathers) {
+    if (!gathers) {
+        Result<int> got = co_await wait_for([&] { return shield(task); }, 0);
+        co_return note(got);
+    }
+    auto gathered = co_await wait_for([&] { return gather(task); }, 0);
+    Result<int> got = gathered ? Result<int>(std::get<0>(*gathered)) : Result<int>(gathered.error());
+    co_return note(got);
+}
+
 template <class Author>
 class Timeouts : public CombinatorTest {
 protected:
@@ -157,6 +185,12 @@ protected:
             return WaitsForTask{.task = task, .timeout_ns = timeout_ns};
         else
             return waits_for_task(task, timeout_ns);
+    }
+    static auto no_time(const TaskRef<int>& task, bool gathers) {
+        if constexpr (by_hand)
+            return HasNoTime{.task = task, .gathers = gathers};
+        else
+            return has_no_time(task, gathers);
     }
     static auto behind_shield(const TaskRef<int>& task) {
         if constexpr (by_hand)
@@ -377,6 +411,36 @@ TYPED_TEST(Timeouts, WaitForWithNoTimeCancelsATaskAndWaitsForItsEnd) {
     auto failing = this->child({.delay_ns = 9 * s, .fails_when_cancelled = ErrorKind::busy});
     this->turn();
     EXPECT_EQ(this->kind_of(this->wait_task(failing, 0)), ErrorKind::busy);
+}
+
+TYPED_TEST(Timeouts, WaitForWithNoTimeGivesTheErrorOfWhatIsDoneAlsoCancelled) {
+    auto failed = this->child({.fails = ErrorKind::busy});
+    auto cancelled = this->child({.delay_ns = s});
+    cancelled.cancel();
+    this->turn();
+    EXPECT_EQ(this->kind_of(this->wait_task(failed, 0)), ErrorKind::busy);
+    EXPECT_EQ(this->kind_of(this->wait_task(cancelled, 0)), ErrorKind::cancelled)
+        << "it was no deadline's doing";
+}
+
+TYPED_TEST(Timeouts, WaitForWithNoTimeOfAShieldLeavesTheTaskUntouched) {
+    auto task = this->child({.delay_ns = 2 * s, .value = 3});
+    this->turn();
+    EXPECT_EQ(this->kind_of(this->no_time(task, false)), ErrorKind::timed_out);
+    EXPECT_EQ(this->elapsed_ns(), 0);
+    this->finish();
+    EXPECT_EQ(*this->run(this->no_time(task, false)), 3);
+}
+
+TYPED_TEST(Timeouts, WaitForWithNoTimeOfAGatherCancelsItsChildrenAndWaitsForThem) {
+    auto task = this->child({.delay_ns = 9 * s, .cleanup_ns = 2 * s});
+    this->turn();
+    EXPECT_EQ(this->kind_of(this->no_time(task, true)), ErrorKind::timed_out);
+    EXPECT_EQ(this->elapsed_ns(), 2 * s);
+    EXPECT_TRUE(task.cancelled());
+    auto done = this->child({.value = 3});
+    this->turn();
+    EXPECT_EQ(*this->run(this->no_time(done, true)), 3);
 }
 
 TYPED_TEST(Timeouts, CancelledWhileWaitForWithNoTimeWaitsForTheEnd) {

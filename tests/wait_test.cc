@@ -37,6 +37,33 @@ Co<int> waits_many(Row tasks, WaitOptions options) {
     co_return static_cast<int>(100 * counts->done + counts->pending);
 }
 
+/// Over tasks that it makes itself: they take their first step in the next turn.
+template <class Author>
+TaskRef<int> new_child() {
+    return *create_task_on(*current_scheduler, Author::child({}));
+}
+struct WaitsForNew : Coroutine<WaitsForNew, int, Awaits<WaitMany>> {
+    Row tasks;
+    std::uint32_t began = 0;
+    Result<Waited> counts;
+    Progress body() {
+        CO_BEGIN;
+        tasks = {new_child<ByHand>(), new_child<ByHand>()};
+        began = running_loop().turn_count;
+        CO_AWAIT(counts, wait(tasks));
+        turns_waited = running_loop().turn_count - began;
+        CO_RETURN(static_cast<int>(100 * counts->done + counts->pending));
+        CO_END;
+    }
+};
+Co<int> waits_for_new() {
+    Row tasks{new_child<ByCompiler>(), new_child<ByCompiler>()};
+    const std::uint32_t began = running_loop().turn_count;
+    const Result<Waited> counts = co_await wait(tasks);
+    turns_waited = running_loop().turn_count - began;
+    co_return static_cast<int>(100 * counts->done + counts->pending);
+}
+
 struct WaitsForTwo : Coroutine<WaitsForTwo, int, Awaits<Wait<2>>> {
     TaskRef<int> a;
     TaskRef<int> b;
@@ -139,6 +166,12 @@ protected:
         else
             return waits_many(std::move(tasks), options);
     }
+    static auto wait_new() {
+        if constexpr (by_hand)
+            return WaitsForNew{};
+        else
+            return waits_for_new();
+    }
     static auto wait_for_two(const TaskRef<int>& a, const TaskRef<int>& b) {
         if constexpr (by_hand)
             return WaitsForTwo{.a = a, .b = b};
@@ -179,10 +212,8 @@ TYPED_TEST(Waits, ForAllGivesCountsWhenTheLastHasEnded) {
 }
 
 TYPED_TEST(Waits, OverTasksThatReturnAtOnceTakesThreeTurns) {
-    auto outer = this->spawn(this->wait_many({this->child({})}));
-    EXPECT_TRUE(this->loop.run_until_complete(outer));
-    // (The child was made before the waiter and ended in the same turn: one turn less.)
-    EXPECT_EQ(turns_waited, 2u);
+    EXPECT_EQ(*this->run(this->wait_new()), 200);
+    EXPECT_EQ(turns_waited, 3u);
 }
 
 TYPED_TEST(Waits, WithEverythingDoneAlreadyItStillLetsTheOthersRun) {
@@ -407,6 +438,14 @@ TYPED_TEST(TakesAsCompleted, ACancelledChildComesLikeOthers) {
     EXPECT_EQ(story, (Story{"a cancelled", "cancelled", "b ends", "2", "stopped"}));
 }
 
+TYPED_TEST(TakesAsCompleted, AChildThatSwallowsACancellationComesWithItsValueWhenItHasEnded) {
+    auto a = this->child({.name = "a", .delay_ns = 9 * s, .value = 1, .swallows = true, .cleanup_ns = 2 * s});
+    this->cancel_at(s, a);
+    EXPECT_EQ(*this->run(this->in_order({a, this->child({.name = "b", .delay_ns = 2 * s, .value = 2})})), 0);
+    EXPECT_EQ(story, (Story{"b ends", "2", "a cancelled", "1", "stopped"}));
+    EXPECT_EQ(this->elapsed_ns(), 3 * s);
+}
+
 TYPED_TEST(TakesAsCompleted, NestedInItself) {
     auto inner = this->spawn(this->in_order({this->child({.delay_ns = s, .value = 1})}));
     EXPECT_EQ(*this->run(this->in_order({inner})), 0);
@@ -438,6 +477,16 @@ TYPED_TEST(ShieldsTasks, PassesAnErrorAndACancellationByOthers) {
     this->cancel_at(s, inner);
     EXPECT_EQ(this->loop.run_until_complete(outer).error().kind, ErrorKind::cancelled);
     EXPECT_EQ(outer.cancel_requests(), 0u);
+}
+
+TYPED_TEST(ShieldsTasks, PassesTheValueOfATaskThatSwallowsACancellation) {
+    auto inner =
+        this->child({.name = "inner", .delay_ns = 9 * s, .value = 4, .swallows = true, .cleanup_ns = s});
+    auto outer = this->spawn(this->shielded(inner));
+    this->cancel_at(s, inner);
+    EXPECT_EQ(*this->loop.run_until_complete(outer), 4);
+    EXPECT_EQ(this->elapsed_ns(), 2 * s);
+    EXPECT_EQ(story, (Story{"inner cancelled", "outer goes on"}));
 }
 
 TYPED_TEST(ShieldsTasks, OfATaskThatIsDoneIsTheTaskItself) {
