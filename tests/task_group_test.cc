@@ -494,9 +494,8 @@ struct Nests : Coroutine<Nests, void, Awaits<TaskGroup::Join>> {
         CO_AWAIT(done, group.join());
         for (const auto& item : group.errors()) {
             told = std::string(pollard::describe(item.error.kind)) + " of";
-            EXPECT_NE(item.nested, nullptr);
-            if (item.nested == nullptr) continue;
-            for (const auto& leaf : item.nested->errors())
+            EXPECT_EQ(item.nested.count(), 2u);
+            for (const auto& leaf : item.nested)
                 told += std::string(" ") + pollard::describe(leaf.error.kind);
         }
         story.push_back(told);
@@ -533,6 +532,110 @@ TEST_F(GroupsInGroups, ATimeoutAroundAGroupCancelsItsChildren) {
     EXPECT_EQ(run(Limited{}).error().kind, ErrorKind::timed_out);
     EXPECT_EQ(elapsed_ns(), s);
     EXPECT_TRUE(seen.children[0].cancelled());
+}
+
+/// "group [busy closed]": what went wrong, also in the groups inside.
+std::string told(const TaskGroup::Errors& errors) {
+    std::string text;
+    for (const auto& item : errors) {
+        text += (text.empty() ? "" : " ") + std::string(item.task == nullptr ? "body " : "");
+        text += item.error.kind == ErrorKind::group ? "group" : pollard::describe(item.error.kind);
+        if (!item.nested.empty()) text += " [" + told(item.nested) + "]";
+    }
+    return text;
+}
+
+/// A group in each of `depth` tasks, one in the other; in the innermost one children that fail, and its body.
+Co<void> groups_in_groups(int depth, Plans plans, Plan body_plan, ErrorKind instead = ErrorKind::none) {
+    TaskGroup group;
+    group.enter();
+    if (depth == 0)
+        add<ByCompiler>(group, plans);
+    else
+        EXPECT_TRUE(group.create_task(groups_in_groups(depth - 1, plans, body_plan, instead)));
+    Result<int> ended = 0;
+    if (depth == 0) ended = co_await ByCompiler::child(body_plan);
+    const Result<void> done = co_await group.join(ended.error());
+    if (depth == 0 && instead != ErrorKind::none) co_return Error(instead, Call::send);
+    co_return done;
+}
+Co<std::string> tells_of(int depth, Plans plans, Plan body_plan, ErrorKind instead = ErrorKind::none) {
+    TaskGroup group;
+    group.enter();
+    EXPECT_TRUE(group.create_task(groups_in_groups(depth, plans, body_plan, instead)));
+    (void)co_await group.join();
+    co_return told(group.errors());
+}
+
+TEST_F(GroupsInGroups, TheErrorsOfAnInnerGroupOutliveIt) {
+    EXPECT_EQ(*run(tells_of(0, {{.fails = ErrorKind::busy}, {.fails = ErrorKind::closed}}, {.delay_ns = s})),
+              "group [busy closed]");
+}
+
+TEST_F(GroupsInGroups, NestAsDeepAsTheyStandWithTheErrorsOfTheirBodies) {
+    EXPECT_EQ(*run(tells_of(2, {{.delay_ns = 9 * s, .fails_when_cancelled = ErrorKind::busy}},
+                            {.delay_ns = s, .fails = ErrorKind::closed})),
+              "group [group [group [busy body closed]]]");
+}
+
+TEST_F(GroupsInGroups, AnInnerGroupsErrorThatWasHandledIsNotTold) {
+    EXPECT_EQ(*run(tells_of(0, {{.fails = ErrorKind::busy}}, {}, ErrorKind::timed_out)), "timed out");
+}
+
+/// with_group around a body that is with_group again.
+struct AroundAround : Coroutine<AroundAround, void, Awaits<WithGroup<WithGroup<BodyOfBlock>>>> {
+    Plans children;
+    Plan plan;
+    TaskGroup outer;
+    TaskGroup inner;
+    Result<void> done;
+    Progress body() {
+        CO_BEGIN;
+        CO_AWAIT(
+            done,
+            with_group(outer,
+                       with_group(inner, BodyOfBlock{.group = &inner, .children = children, .plan = plan})));
+        story.push_back(told(outer.errors()) + " / " + told(inner.errors()));
+        CO_RETURN(done);
+        CO_END;
+    }
+};
+Co<void> around_around(Plans children, Plan plan) {
+    TaskGroup outer;
+    TaskGroup inner;
+    const Result<void> done = co_await in_place(
+        [&] { return with_group(outer, with_group(inner, body_of_block(inner, children, plan))); });
+    story.push_back(told(outer.errors()) + " / " + told(inner.errors()));
+    co_return done;
+}
+
+TYPED_TEST(Groups, AroundAGroupTheOuterOneHasTheInnerOnesErrorAsItsBodys) {
+    const auto run_both = [this](const Plans& children, const Plan& plan) {
+        if constexpr (TestFixture::by_hand)
+            return this->kind_of(AroundAround{.children = children, .plan = plan});
+        else
+            return this->kind_of(around_around(children, plan));
+    };
+    EXPECT_EQ(run_both({{.delay_ns = s}}, {.delay_ns = 2 * s}), ErrorKind::none);
+    EXPECT_EQ(this->elapsed_ns(), 2 * s);
+    EXPECT_EQ(story.back(), " / ");
+    EXPECT_EQ(run_both({{.delay_ns = s, .fails = ErrorKind::busy}}, {.delay_ns = 5 * s}), ErrorKind::group);
+    EXPECT_EQ(this->elapsed_ns(), 3 * s);
+    EXPECT_EQ(story.back(), "body group / busy");
+}
+
+TYPED_TEST(Groups, AroundAGroupARequestFromOutsideEndsBoth) {
+    auto cancelled = [this] {
+        if constexpr (TestFixture::by_hand)
+            return this->spawn(AroundAround{.children = {{.delay_ns = 9 * s}}, .plan = {.delay_ns = 9 * s}});
+        else
+            return this->spawn(around_around({{.delay_ns = 9 * s}}, {.delay_ns = 9 * s}));
+    }();
+    this->cancel_at(s, cancelled);
+    EXPECT_EQ(this->loop.run_until_complete(cancelled).error().kind, ErrorKind::cancelled);
+    EXPECT_EQ(this->elapsed_ns(), s);
+    EXPECT_TRUE(seen.children[0].cancelled());
+    EXPECT_EQ(story.back(), " / ");
 }
 
 /// A child that waits for the task that waits for it.

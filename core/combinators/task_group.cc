@@ -1,13 +1,33 @@
 // A group's beginning, its children's ends, and its own.
 #include "core/combinators/task_group.h"
 
+#include <new>
+#include <utility>
+
 namespace pollard {
 
-GroupChild::~GroupChild() {
-    if (nested != nullptr) nested->nested_in_ = nullptr;
+GroupErrors::~GroupErrors() {
+    while (!failed.empty()) static_cast<Watch&>(failed.pop_front()).let_go();
 }
 
-TaskGroup::TaskGroup() : Watcher(on_child_ended) { children_.next = children_.previous = &children_; }
+GroupChild::~GroupChild() { drop_nested(); }
+
+void GroupChild::drop_nested() {
+    GroupErrors* errors = std::exchange(nested, nullptr);
+    if (errors == nullptr) return;
+    if (errors->group != nullptr) {
+        errors->group->nested_in_ = nullptr;
+        return;
+    }
+    TaskPool& from = *errors->home;
+    errors->~GroupErrors();
+    from.give_back(errors, sizeof(GroupErrors));
+}
+
+TaskGroup::TaskGroup() : Watcher(on_child_ended) {
+    children_.next = children_.previous = &children_;
+    errors_.group = this;
+}
 
 TaskGroup::TaskGroup(TaskGroup&& other) noexcept : TaskGroup() {
     POLLARD_REQUIRE(other.state_ == State::created, "a TaskGroup that was entered cannot move");
@@ -17,8 +37,22 @@ TaskGroup::TaskGroup(TaskGroup&& other) noexcept : TaskGroup() {
 TaskGroup::~TaskGroup() {
     POLLARD_REQUIRE(running_ == 0,
                     "a TaskGroup went while its tasks run: await join() on every way out, or use with_group");
-    if (nested_in_ != nullptr) nested_in_->nested = nullptr;
-    while (!failed_.empty()) static_cast<Watch&>(failed_.pop_front()).let_go();
+    if (nested_in_ != nullptr) leave_errors_behind();
+}
+
+/// To the group around, which looks at them later. Without memory for it, they go with this group.
+void TaskGroup::leave_errors_behind() {
+    TaskPool& pool = parent_->pool();  // in whose block `nested_in_` stands
+    void* memory = pool.blocks.take(sizeof(GroupErrors));
+    if (memory == nullptr) {
+        nested_in_->nested = nullptr;
+        return;
+    }
+    auto* errors = ::new (memory) GroupErrors;
+    errors->home = &pool;
+    errors->failed.splice_back(errors_.failed);
+    errors->body = errors_.body;
+    nested_in_->nested = errors;
 }
 
 void TaskGroup::enter() {
@@ -64,7 +98,7 @@ void TaskGroup::on_child_ended(Watcher& watcher, Watch& watch) {
     if (!child.failed() || child.cancelled())
         return child.let_go();  // with the last count the child goes too
     child.see();
-    self.failed_.push_back(child);
+    self.errors_.failed.push_back(child);
     if (self.aborting_) return;
     self.abort();
     self.cancel_parent();
@@ -99,7 +133,7 @@ bool TaskGroup::start_join(Frame& frame_waiting, const Error& body) {
     POLLARD_REQUIRE(state_ == State::in_body, "a TaskGroup is joined once only");
     tell_await(frame_waiting);
     state_ = State::waiting;
-    body_error_ = body;
+    errors_.body = body;
     cancelled_outside_ = body.kind == ErrorKind::cancelled;
     if (body.kind != ErrorKind::none && !aborting_) abort();
     if (running_ == 0) return true;
@@ -138,7 +172,7 @@ const Error& TaskGroup::settle() {
     waiter = nullptr;
     // Its own request goes; if that was the only one, nothing from outside is left.
     if (parent_cancelled_ && parent_->uncancel() == 0) cancelled_outside_ = false;
-    if (!failed_.empty() || body_failed()) {
+    if (!errors().empty()) {
         // The errors come first, but a request from outside is not lost: it is made anew, and the count stays.
         if (parent_->cancel_requests != 0) {
             parent_->uncancel();
@@ -148,7 +182,7 @@ const Error& TaskGroup::settle() {
         tell_group_around();
     } else if (cancelled_outside_) {
         // The body's own error, with the message of the request, unless it came only afterwards.
-        outcome_ = body_error_.kind == ErrorKind::cancelled ? body_error_ : cancelled_error("task group");
+        outcome_ = errors_.body.kind == ErrorKind::cancelled ? errors_.body : cancelled_error("task group");
     }
     if (outcome_.kind != ErrorKind::cancelled) forget_cancel_message_here();
     return outcome_;
@@ -167,8 +201,8 @@ void TaskGroup::tell_group_around() {
         auto* watch = static_cast<Watch*>(work);
         if (watch->watcher->child_ended != on_child_ended) continue;
         nested_in_ = static_cast<GroupChild*>(watch);
-        if (nested_in_->nested != nullptr) nested_in_->nested->nested_in_ = nullptr;
-        nested_in_->nested = this;
+        nested_in_->drop_nested();
+        nested_in_->nested = &errors_;
     }
 }
 
@@ -190,14 +224,18 @@ void TaskGroup::describe_children(Text& text) const {
 // --- its errors ---
 
 TaskGroup::Errors::Item TaskGroup::Errors::Iterator::operator*() const {
-    if (at_ == nullptr) return {.task = nullptr, .error = group_->body_error_, .nested = nullptr};
+    if (at_ == nullptr) return {.task = nullptr, .error = errors_->body, .nested = Errors(nullptr)};
     const auto* child = static_cast<const GroupChild*>(at_);
-    return {.task = &child->task(), .error = child->take_error(), .nested = child->nested};
+    const Error error = child->take_error();
+    // (It may have handled the error of the group inside it, and failed otherwise.)
+    return {.task = &child->task(),
+            .error = error,
+            .nested = Errors(error.kind == ErrorKind::group ? child->nested : nullptr)};
 }
 
 TaskGroup::Errors::Iterator& TaskGroup::Errors::Iterator::operator++() {
     if (at_ != nullptr)
-        at_ = group_->failed_.next(*at_);
+        at_ = errors_->failed.next(*at_);
     else
         before_body_ = false;
     return *this;

@@ -31,8 +31,18 @@
 //   - otherwise `cancelled`, if the task was cancelled from outside (the children were cancelled and waited for);
 //   - otherwise success. Cancelled children are no error; values stay in the tasks.
 //
+// Groups in groups nest their errors: a child that lets the group error of a group of its own go out is one item, whose
+// `nested` are the errors of that inner group. They stay when the inner group goes with its frame: what it held of its
+// failed children is handed over to the child's node in the outer group. (A body is no child: of a group inside the body
+// the outer group keeps the one error, and the body has the inner group at hand.)
+//
+//      group.errors()    Fetch#2: busy
+//                        Session#3: group ---nested---> Read#5: closed
+//                        the body: timed_out            Write#6: broken_pipe
+//
 // The node with which the group knows a child stands in the child's own block, behind the coroutine; once the child has
-// ended the same node keeps it in the list of errors. So a group allocates nothing but its tasks.
+// ended the same node keeps it in the list of errors. So a group allocates nothing but its tasks
+// (and one block for errors that outlive an inner group).
 //
 // Thread rule: the loop's thread only.
 //
@@ -58,13 +68,28 @@ class TaskGroup;
 /// A child's place among the running ones of its group.
 struct GroupLink : Link {};
 
+/// Why a group failed: its failed children, in the order in which they ended, each held by its GroupChild; then the body.
+struct GroupErrors {
+    WorkList failed;
+    Error body;
+    /// Whose these are; null: they outlived their group, and stand in a block of this pool.
+    TaskGroup* group = nullptr;
+    TaskPool* home = nullptr;
+
+    GroupErrors() = default;
+    GroupErrors(const GroupErrors&) = delete;
+    ~GroupErrors();
+    bool body_failed() const { return body.kind != ErrorKind::none && body.kind != ErrorKind::cancelled; }
+};
+
 /// What a group knows of a child: stands in the child's block.
 struct GroupChild : Watch, GroupLink {
-    /// The group that failed inside this task, as long as it lives.
-    TaskGroup* nested = nullptr;
+    /// Of the last group that failed inside this task: those of the group itself as long as it lives.
+    GroupErrors* nested = nullptr;
 
     GroupChild() = default;
     ~GroupChild();
+    void drop_nested();
 };
 
 /// A coroutine of a group: the coroutine as it is, and the group's node behind it.
@@ -125,9 +150,6 @@ private:
     /// False: one of the children waits for the task from which a request to end comes just now.
     bool abort();
     void cancel_parent();
-    bool body_failed() const {
-        return body_error_.kind != ErrorKind::none && body_error_.kind != ErrorKind::cancelled;
-    }
     // The await of join.
     bool start_join(Frame& frame_waiting, const Error& body);
     CancelOutcome cancel_join();
@@ -138,10 +160,11 @@ private:
     const Error& settle();
     Error group_error() const;
     void tell_group_around();
+    void leave_errors_behind();
     void describe_children(Text& text) const;
 
-    Link children_;    // that run, in the order of their creation
-    WorkList failed_;  // in the order in which they ended
+    Link children_;  // that run, in the order of their creation
+    GroupErrors errors_;
     TaskState* parent_ = nullptr;
     GroupChild* nested_in_ = nullptr;
     std::size_t running_ = 0;
@@ -150,7 +173,6 @@ private:
     bool parent_cancelled_ = false;  // by this group
     bool cancelled_outside_ = false;
     bool cancelled_after_end_ = false;
-    Error body_error_;
     Error outcome_;
 };
 
@@ -175,15 +197,11 @@ private:
 /// `for (const TaskGroup::Errors::Item& item : group.errors())`
 class TaskGroup::Errors {
 public:
-    struct Item {
-        TaskState* task;  // null: the body of the block
-        Error error;
-        const TaskGroup* nested;  // the group that failed in that task, if it still lives there; else null
-    };
+    struct Item;
     class Iterator {
     public:
-        Iterator(const TaskGroup* group, Work* at, bool before_body)
-            : group_(group), at_(at), before_body_(before_body) {}
+        Iterator(const GroupErrors* errors, Work* at, bool before_body)
+            : errors_(errors), at_(at), before_body_(before_body) {}
         Item operator*() const;
         Iterator& operator++();
         bool operator==(const Iterator& other) const {
@@ -191,22 +209,33 @@ public:
         }
 
     private:
-        const TaskGroup* group_;
+        const GroupErrors* errors_;
         Work* at_;
         bool before_body_;
     };
 
-    explicit Errors(const TaskGroup& group) : group_(&group) {}
-    Iterator begin() const { return {group_, group_->failed_.first(), group_->body_failed()}; }
-    Iterator end() const { return {group_, nullptr, false}; }
+    /// Null: none.
+    explicit Errors(const GroupErrors* errors) : errors_(errors) {}
+    Iterator begin() const {
+        if (errors_ == nullptr) return end();
+        return {errors_, errors_->failed.first(), errors_->body_failed()};
+    }
+    Iterator end() const { return {errors_, nullptr, false}; }
+    bool empty() const { return begin() == end(); }
     std::size_t count() const;
 
 private:
-    const TaskGroup* group_;
+    const GroupErrors* errors_;
+};
+
+struct TaskGroup::Errors::Item {
+    TaskState* task;  // null: the body of the block
+    Error error;
+    Errors nested;  // of a task that ended with ErrorKind::group: the errors of that group
 };
 
 inline TaskGroup::Join TaskGroup::join(const Error& body) { return Join(*this, body); }
-inline TaskGroup::Errors TaskGroup::errors() const { return Errors(*this); }
+inline TaskGroup::Errors TaskGroup::errors() const { return Errors(&errors_); }
 
 template <class C>
 Result<TaskRef<ValueOf<C>>> TaskGroup::create_task_with(C&& coroutine, const TaskOptions* options) {
