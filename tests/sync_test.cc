@@ -821,6 +821,49 @@ TYPED_TEST(Conditions, WaitForWhatIsTrueAlreadyDoesNotSuspendAndGivesThePredicat
     condition.release();
 }
 
+TYPED_TEST(Conditions, APredicateThatCancelsItsOwnTaskIsHeardWhenTheTaskSuspends) {
+    for (const int cancels_when_asked : {1, 2}) {
+        SCOPED_TRACE(cancels_when_asked);
+        Condition condition;
+        int asked = 0;
+        auto a = this->spawn(TypeParam::waits("lock", [&] { return condition.acquire(); }));
+        this->settle();
+        a = this->spawn(TypeParam::waits("a", [&] {
+            return condition.wait_for([&asked, cancels_when_asked] {
+                if (++asked == cancels_when_asked) (void)current_task()->cancel();
+                return false;
+            });
+        }));
+        this->settle();
+        if (cancels_when_asked == 2) this->notify(condition, 1);
+        this->settle();
+        EXPECT_TRUE(a.done() && a.cancelled());
+        EXPECT_EQ(asked, cancels_when_asked);
+        EXPECT_TRUE(condition.locked()) << "it holds the lock, as after each wait";
+        EXPECT_EQ(this->loop.pending_cancels, 0u);
+        if (!a.done()) (void)a.cancel();
+        this->settle();
+        if (condition.locked()) condition.release();
+    }
+}
+
+TYPED_TEST(Conditions, APredicateThatCancelsItsOwnTaskAndIsTrueGivesItsValue) {
+    Condition condition;
+    auto a = this->spawn(TypeParam::waits("lock", [&] { return condition.acquire(); }));
+    this->settle();
+    bool value = false;
+    a = this->spawn(TypeParam::waits("a", [&] {
+        return condition.wait_for([&value] {
+            (void)current_task()->cancel();
+            return value = true;
+        });
+    }));
+    this->settle();
+    EXPECT_EQ(story.back(), "a") << "nothing suspended, so the request is for the next await";
+    EXPECT_TRUE(a.cancelled()) << "and there was none";
+    condition.release();
+}
+
 TYPED_TEST(Conditions, WaitForThatIsCancelledAsksNoMoreAndHoldsTheLock) {
     Condition condition;
     int asked = 0;

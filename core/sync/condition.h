@@ -92,7 +92,9 @@ public:
 
     bool failed() const { return this->cancelled; }
     CancelOutcome cancel() {
-        if (stage_ != Stage::needs_lock) return Base::cancel();
+        // The predicate cancels its own task: heard when the task suspends, if it does.
+        if (stage_ == Stage::has_lock) return CancelOutcome::refused;
+        if (stage_ == Stage::needs_notification) return Base::cancel();
         if (!this->cancelled) this->cancelled_when_woken = this->place == LineWaiter::Place::woken;
         this->cancelled = true;  // comes out when it holds the lock, and not before
         return CancelOutcome::accepted;
@@ -192,7 +194,11 @@ public:
         current_scheduler->running = this->frame;  // the predicate is its frame's code
         const bool enough = is_true();
         current_scheduler->running = nullptr;
-        return enough || this->begin_wait(*this->frame);
+        if (enough) return true;
+        this->begin_wait(*this->frame);
+        if (current_scheduler->pending_cancels != 0) [[unlikely]]
+            deliver_pending_cancel(*this->frame);
+        return false;
     }
 
 private:
