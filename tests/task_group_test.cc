@@ -17,6 +17,7 @@ struct Seen {
     TaskGroup* group = nullptr;
     std::vector<std::string> errors;  // "child: busy", "body: closed"
     Error after;                      // of a create_task when all was over
+    std::uint32_t messages_left = 0;  // of requests, that the task still keeps
 };
 Seen seen;
 
@@ -36,6 +37,7 @@ Result<void> note(TaskGroup& group, Result<void> done) {
         seen.errors.push_back(std::string(item.task == nullptr ? "body" : "child") + ": " +
                               describe(item.error.kind));
     seen.after = group.create_task(Author::child({.name = "late"})).error();
+    seen.messages_left = current_scheduler->cancel_messages;
     return done;
 }
 
@@ -279,6 +281,15 @@ TYPED_TEST(Groups, CancelledInTheBodyFromOutside) {
     EXPECT_EQ(this->loop.run_until_complete(task).error().kind, ErrorKind::cancelled);
     EXPECT_EQ(story, (Story{"body cancelled", "a cancelled", describe(ErrorKind::cancelled)}));
     EXPECT_EQ(task.cancel_requests(), 1u);
+}
+
+TYPED_TEST(Groups, TheMessageOfASecondRequestThatFindsItAbortingIsNotKeptForALaterAwait) {
+    auto task = this->spawn(this->block_of({{.name = "a", .delay_ns = 9 * s, .cleanup_ns = 3 * s}},
+                                           {.name = "body", .delay_ns = 9 * s}));
+    this->cancel_at(s, task);
+    ASSERT_TRUE(this->loop.call_later([task] { task.cancel("second"); }, 2 * s));
+    EXPECT_EQ(this->loop.run_until_complete(task).error().kind, ErrorKind::cancelled);
+    EXPECT_EQ(seen.messages_left, 0u);
 }
 
 TYPED_TEST(Groups, CancelledBeforeItStartsNothingRuns) {

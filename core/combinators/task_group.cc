@@ -184,7 +184,7 @@ const Error& TaskGroup::settle() {
         // The body's own error, with the message of the request, unless it came only afterwards.
         outcome_ = errors_.body.kind == ErrorKind::cancelled ? errors_.body : cancelled_error("task group");
     }
-    if (outcome_.kind != ErrorKind::cancelled) forget_cancel_message_here();
+    forget_cancel_message_here();  // if that is not how it ended
     return outcome_;
 }
 
