@@ -36,7 +36,7 @@ public:
         POLLARD_REQUIRE(parties >= 1, "a barrier is for one party or more");
     }
     Barrier(const Barrier&) = delete;
-    ~Barrier() { WaiterLine::require_nobody(count_ == 0); }
+    ~Barrier() { line_.require_nobody(count_ == 0); }
 
     /// Waits until all have arrived: Result<std::uint32_t>, this one's place in the order of arrival. Error:
     /// barrier_broken.

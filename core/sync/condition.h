@@ -42,7 +42,7 @@ public:
     /// Shares `lock` with whoever else uses it; the lock must outlive the condition.
     explicit Condition(Lock& lock) : lock_(&lock) {}
     Condition(const Condition&) = delete;
-    ~Condition() { WaiterLine::require_nobody(waits_ == 0); }
+    ~Condition() { line_.require_nobody(waits_ == 0); }
 
     Lock::Acquire acquire() { return lock_->acquire(); }
     Lock::AcquireGuard lock() { return lock_->lock(); }

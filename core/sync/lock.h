@@ -41,7 +41,7 @@ public:
     Lock() = default;
     Lock(const Lock&) = delete;
     ~Lock() {
-        WaiterLine::require_nobody(state_ != State::handed_on);
+        line_.require_nobody(state_ != State::handed_on);
         POLLARD_REQUIRE(guard_ == nullptr,
                         "a lock is destroyed while a guard holds it: let the guard end first");
     }

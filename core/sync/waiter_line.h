@@ -60,7 +60,10 @@ class WaiterLine {
 public:
     WaiterLine() = default;
     WaiterLine(const WaiterLine&) = delete;
-    ~WaiterLine() { require_nobody(empty()); }
+    ~WaiterLine() {
+        if (!empty()) [[unlikely]]
+            forget_the_lost();
+    }
 
     bool empty() const { return waiters_.empty(); }
 
@@ -87,14 +90,16 @@ public:
     /// How many stand in line; counted by walking along it, for people to read.
     unsigned length() const;
 
-    static void require_nobody(bool nobody_waits) {
-        POLLARD_REQUIRE(nobody_waits,
-                        "a lock, event, condition, semaphore, barrier or queue is destroyed while "
-                        "frames wait for it: cancel them and let them end first");
+    /// For who is destroyed. Tasks that refused to end when their loop closed are lost, and wait for ever.
+    void require_nobody(bool nobody_waits) const {
+        if (!nobody_waits) [[unlikely]]
+            require_closed_loop();
     }
 
 private:
     void move_to_running_loop();
+    void require_closed_loop() const;
+    void forget_the_lost();
 
     WorkList waiters_;
     Scheduler* scheduler_ = nullptr;
