@@ -649,6 +649,50 @@ TYPED_TEST(Groups, AroundAGroupARequestFromOutsideEndsBoth) {
     EXPECT_EQ(story.back(), " / ");
 }
 
+/// A group is a resource like others: entered into a stack, it is joined when the stack is left.
+struct EntersAGroup : Coroutine<EntersAGroup, void, Awaits<EnterInto<TaskGroup>, HandWrittenChild>> {
+    AsyncExitStack* stack;
+    AsyncExit<TaskGroup>* entry;
+    Plans children;
+    Plan plan;
+    Result<int> ended;
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(stack->enter_async_context(*entry));
+        add<ByHand>(*entry->resource, children);
+        CO_AWAIT(ended, ByHand::child(plan));
+        if (!ended) CO_RETURN(ended.error());
+        CO_END;
+    }
+};
+struct LeavesAGroup : Coroutine<LeavesAGroup, void, Awaits<WithAsync<AsyncExitStack, EntersAGroup>>> {
+    Plans children;
+    Plan plan;
+    AsyncExitStack* stack;
+    AsyncExit<TaskGroup>* entry;
+    Progress body() {
+        CO_BEGIN;
+        CO_TRY(with_async(*stack,
+                          EntersAGroup{.stack = stack, .entry = entry, .children = children, .plan = plan}));
+        CO_END;
+    }
+};
+
+TEST_F(GroupsInGroups, InAStackOfResourcesAGroupIsJoinedWhenTheStackIsLeft) {
+    for (const bool fails : {false, true}) {
+        story.clear();
+        TaskGroup group;
+        AsyncExitStack stack;
+        AsyncExit<TaskGroup> entry(group);
+        const Plans children{
+            {.name = "a", .delay_ns = s, .fails = fails ? ErrorKind::busy : ErrorKind::none}};
+        auto left = run(
+            LeavesAGroup{.children = children, .plan = {.name = "body"}, .stack = &stack, .entry = &entry});
+        EXPECT_EQ(left.error().kind, fails ? ErrorKind::group : ErrorKind::none);
+        EXPECT_EQ(story, (Story{"body ends", "a ends"}));
+    }
+}
+
 /// A child that waits for the task that waits for it.
 struct WaitsForParent
     : Coroutine<WaitsForParent, int, Awaits<TaskRef<void>&, Gather<void>, GatherResults<void>>> {

@@ -77,17 +77,17 @@ CancelOutcome Gathering::cancel() {
     if (taken)
         children_cancelled_ = true;
     else
-        told_cancelled_ = true;
+        told_cancelled = true;  // no child could take the request any more
     return CancelOutcome::accepted;
 }
 
 bool Gathering::failed() const {
-    return refused() || told_cancelled_ || children_cancelled_ || first_failed_ != nullptr;
+    return refused() || told_cancelled || children_cancelled_ || first_failed_ != nullptr;
 }
 
 Error Gathering::error() const {
     if (refused()) return refused_;
-    if (told_cancelled_ || first_failed_ == nullptr) return cancelled_error("gather");
+    if (told_cancelled || first_failed_ == nullptr) return cancelled_error("gather");
     forget_cancel_message_here();
     return first_failed_->take_error();
 }

@@ -51,7 +51,7 @@ public:
     bool refused() const { return refused_.kind != ErrorKind::none; }
     bool start(std::span<Watch> children, Frame& frame_waiting);
     CancelOutcome cancel();
-    void withdraw_cancel() { told_cancelled_ = false; }
+    void withdraw_cancel() { told_cancelled = false; }
     bool failed() const;
     /// Why it failed.
     Error error() const;
@@ -68,8 +68,6 @@ private:
     bool collects_;
     bool finished_ = false;
     bool children_cancelled_ = false;
-    /// Cancelled when no child could take the request any more.
-    bool told_cancelled_ = false;
     Error refused_;
 };
 

@@ -12,17 +12,15 @@ bool Shielding::start(Frame& frame_waiting) {
 }
 
 CancelOutcome Shielding::cancel() {
-    if (!cancelled_) cancelled_after_end_ = waiter->linked();
-    cancelled_ = true;
     child_.unlink();
     child_.see();
-    wake();
+    tell_cancelled();
     return CancelOutcome::accepted;
 }
 
 Error Shielding::error() const {
     if (child_.child == nullptr) return refused_;
-    if (cancelled_) return cancelled_error("shield");
+    if (told_cancelled) return cancelled_error("shield");
     return child_.take_error();
 }
 

@@ -32,10 +32,8 @@ public:
     }
     bool start(Frame& frame_waiting);
     CancelOutcome cancel();
-    void withdraw_cancel() {
-        if (cancelled_after_end_) cancelled_ = false;
-    }
-    bool failed() const { return cancelled_ || child_.child == nullptr || child_.failed(); }
+    void withdraw_cancel() { take_back_cancel(); }
+    bool failed() const { return told_cancelled || child_.child == nullptr || child_.failed(); }
     void describe(Text& text) const;
 
 protected:
@@ -44,8 +42,6 @@ protected:
     Watch child_;
 
 private:
-    bool cancelled_ = false;
-    bool cancelled_after_end_ = false;
     Error refused_;
 };
 

@@ -80,11 +80,7 @@ Error TaskGroup::why_no_more() const {
 
 void TaskGroup::add(GroupChild& child, TaskState& task) {
     const SchedulerScope scope(task.scheduler());  // also from outside a run
-    GroupLink& link = child;
-    link.next = &children_;
-    link.previous = children_.previous;
-    children_.previous->next = &link;
-    children_.previous = &link;
+    link_behind(children_, static_cast<GroupLink&>(child));
     ++running_;
     child.hold({&Watch::on_task, &task});
     child.begin(*this);

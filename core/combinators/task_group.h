@@ -49,12 +49,12 @@
 // Read next: core/combinators/task_group.cc.
 #pragma once
 
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
+#include "core/async_scope.h"
 #include "core/awaitable.h"
 #include "core/combinators/watch.h"
 #include "core/coroutine.h"
@@ -103,6 +103,7 @@ struct InGroup : C, GroupChild {
 class TaskGroup : Watcher {
 public:
     class Join;
+    class Leave;
     class Errors;
 
     TaskGroup();
@@ -127,6 +128,13 @@ public:
 
     /// Waits for all children; see above. `body`: the error that the body of the block ended with.
     Join join(const Error& body = Error());
+
+    /// `async with`: what with_async and AsyncExitStack ask for.
+    AlreadyDone<> aenter() {
+        enter();
+        return {};
+    }
+    Leave aexit(const Error& body);
 
     /// Ends the block without an error: children and body are cancelled, and join gives success. Before enter: as soon
     /// as it is entered. More than once is fine.
@@ -194,6 +202,16 @@ private:
     Error body_;
 };
 
+/// The await of TaskGroup::aexit: when the group ends well, what the body ended with is swallowed.
+class [[nodiscard]] TaskGroup::Leave : public Join {
+public:
+    using Join::Join;
+    Result<bool> result() const {
+        const Result<void> joined = Join::result();
+        return joined ? Result<bool>(true) : Result<bool>(joined.error());
+    }
+};
+
 /// `for (const TaskGroup::Errors::Item& item : group.errors())`
 class TaskGroup::Errors {
 public:
@@ -235,6 +253,7 @@ struct TaskGroup::Errors::Item {
 };
 
 inline TaskGroup::Join TaskGroup::join(const Error& body) { return Join(*this, body); }
+inline TaskGroup::Leave TaskGroup::aexit(const Error& body) { return Leave(*this, body); }
 inline TaskGroup::Errors TaskGroup::errors() const { return Errors(&errors_); }
 
 template <class C>
@@ -251,43 +270,13 @@ Result<TaskRef<ValueOf<C>>> TaskGroup::create_task_with(C&& coroutine, const Tas
     return task;
 }
 
-/// A hand-written frame is awaited where it stands, the compiler's is moved to the slot: it is one pointer.
-template <class C>
-decltype(auto) where_it_stands(C& coroutine) {
-    if constexpr (std::derived_from<C, Frame>)
-        return (coroutine);
-    else
-        return C(std::move(coroutine));
-}
-
-/// The frame of with_group.
-template <class Body>
-struct WithGroup : Coroutine<WithGroup<Body>, void,
-                             Awaits<decltype(where_it_stands(std::declval<Body&>())), TaskGroup::Join>> {
-    static_assert(std::same_as<ValueOf<Body>, void>,
-                  "the body of with_group ends without a value: store it where it is wanted");
-    TaskGroup* group;
-    Body body_of_block;
-    Result<void> ended;
-
-    WithGroup(TaskGroup& of, Body&& block) : group(&of), body_of_block(std::move(block)) {}
-    WithGroup(WithGroup&&) noexcept = default;
-
-    Progress body() {
-        CO_BEGIN;
-        group->enter();
-        CO_AWAIT(ended, where_it_stands(body_of_block));
-        CO_AWAIT(ended, group->join(ended.error()));
-        CO_RETURN(ended);
-        CO_END;
-    }
-};
-
 /// `CO_AWAIT(done, with_group(group, Body{...}))`, of the type WithGroup<Body>: enters the group, runs the coroutine, and
-/// joins, however it ended.
+/// joins, however it ended. A group is a resource like any other that waits at its end (core/async_scope.h).
+template <class Body>
+using WithGroup = WithAsync<TaskGroup, Body>;
 template <class Body>
 WithGroup<Body> with_group(TaskGroup& group, Body body) {
-    return WithGroup<Body>(group, std::move(body));
+    return with_async(group, std::move(body));
 }
 
 }  // namespace pollard

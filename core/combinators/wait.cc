@@ -31,17 +31,15 @@ void Waiting::on_child_ended(Watcher& watcher, Watch& child) {
 }
 
 CancelOutcome Waiting::cancel(std::span<Watch> children) {
-    if (!cancelled_) cancelled_after_end_ = waiter->linked();
-    cancelled_ = true;
     deadline_.unlink();
     for (Watch& child : children) child.unlink();
-    wake();
+    tell_cancelled();
     return CancelOutcome::accepted;
 }
 
 Result<Waited> Waiting::result(std::span<const Watch> children) const {
     if (refused_.kind != ErrorKind::none) return refused_;
-    if (cancelled_) return cancelled_error("wait");
+    if (told_cancelled) return cancelled_error("wait");
     Waited counts{.done = 0, .pending = 0};
     for (const Watch& child : children) ++(child.done() ? counts.done : counts.pending);
     return counts;

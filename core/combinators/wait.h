@@ -54,10 +54,8 @@ public:
     void refuse(const Error& error) { refused_ = error; }
     bool start(std::span<Watch> children, Frame& frame_waiting);
     CancelOutcome cancel(std::span<Watch> children);
-    void withdraw_cancel() {
-        if (cancelled_after_end_) cancelled_ = false;
-    }
-    bool failed() const { return cancelled_ || refused_.kind != ErrorKind::none; }
+    void withdraw_cancel() { take_back_cancel(); }
+    bool failed() const { return told_cancelled || refused_.kind != ErrorKind::none; }
     Result<Waited> result(std::span<const Watch> children) const;
 
 private:
@@ -66,8 +64,6 @@ private:
     TimedCallback deadline_;
     WaitOptions options_;
     std::size_t left_ = 0;
-    bool cancelled_ = false;
-    bool cancelled_after_end_ = false;
     Error refused_;
 };
 

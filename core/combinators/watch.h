@@ -55,6 +55,19 @@ struct Watcher {
     void wake() const {
         if (waiter != nullptr && !waiter->linked()) current_scheduler->make_ready(*waiter);
     }
+
+    // For those that pass no request on: the frame is told `cancelled`, unless the request is taken back after the end
+    // and before its turn.
+    bool told_cancelled = false;
+    bool told_after_end = false;
+    void tell_cancelled() {
+        if (!told_cancelled) told_after_end = waiter->linked();
+        told_cancelled = true;
+        wake();
+    }
+    void take_back_cancel() {
+        if (told_after_end) told_cancelled = false;
+    }
 };
 
 /// What a combinator asks of a child, for tasks and for futures of each type. One constexpr record a type.
