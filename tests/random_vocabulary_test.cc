@@ -480,9 +480,10 @@ Co<int> future_by_compiler(Actor& actor) {
 
 struct Others {
     Actor* actor;
-    unsigned way = actor->below(12);
+    unsigned way = actor->below(14);
     std::int64_t limit_ns = actor->delay_ns();
     std::array<TaskRef<int>, 3> row = {};
+    Future<int>* future = &actor->world->some_future(*actor);
     std::array<Actor, 2> children = {};  // of coroutines of which gather makes tasks
     unsigned given = 0;
 
@@ -509,6 +510,16 @@ struct Others {
     }
     auto gathers() const {
         return [this] { return gather(row); };
+    }
+    Result<int> future_and_task_ended(const Result<std::tuple<int, int>>& how) {
+        if (!actor->told("gather of a future and a task", how)) return how.error();
+        actor->world->check(future->done() && row[0].done(), "a gathering ended before its children");
+        return std::get<0>(*how);
+    }
+    Result<int> future_ended(const Result<int>& how) {
+        if (actor->told("shield of a future", how))
+            actor->world->check(future->done(), "a shield gave the value of a future that is pending");
+        return how;
     }
     Result<int> both_ended(const Result<std::tuple<int, int>>& how) {
         if (!actor->told("gather of coroutines", how)) return how.error();
@@ -582,11 +593,12 @@ struct Limit {
     std::int64_t limit_ns = actor->delay_ns();
     std::uint32_t requests_before = current_task()->cancel_requests;
 
-    Result<int> left(const TimeoutScope& scope, const Result<int>& how) const {
-        if (is(how.error(), ErrorKind::timed_out) && !scope.expired()) return how;
-        if (!how && is(how.error(), ErrorKind::cancelled) && scope.expired())
-            actor->world->check(current_task()->cancel_requests > requests_before,
-                                "a timeout passed on a cancellation that was its own");
+    Result<int> leaves(TimeoutScope& scope, const Result<int>& content) const {
+        const Result<int> how = scope.exit(content);
+        if (!is(content.error(), ErrorKind::cancelled) || !scope.expired()) return how;
+        const bool asked_by_others = current_task()->cancel_requests > requests_before;
+        actor->world->check(is(how.error(), asked_by_others ? ErrorKind::cancelled : ErrorKind::timed_out),
+                            "a timeout and a cancellation were taken for one another");
         return how;
     }
     Result<int> ended(const char* what, const Result<int>& how) const {
@@ -615,8 +627,7 @@ struct LimitByHand : Coroutine<LimitByHand, int, Awaits<Co<int>, Timeout<Co<int>
         if (how && !actor->stops() && actor->percent(50))
             (void)scope.reschedule(actor->now_ns() + actor->delay_ns());
         if (how && !actor->stops()) CO_AWAIT(how, anything(*actor));
-        how = scope.exit(how);
-        CO_RETURN(limit.ended("scope", limit.left(scope, how)));
+        CO_RETURN(limit.ended("scope", limit.leaves(scope, how)));
         CO_END;
     }
 };
@@ -630,8 +641,7 @@ Co<int> limit_by_compiler(Actor& actor) {
     Result<int> how = co_await anything(actor);
     if (how && !actor.stops() && actor.percent(50)) (void)scope.reschedule(actor.now_ns() + actor.delay_ns());
     if (how && !actor.stops()) how = co_await anything(actor);
-    how = scope.exit(how);
-    co_return limit.ended("scope", limit.left(scope, how));
+    co_return limit.ended("scope", limit.leaves(scope, how));
 }
 
 // --- groups ---
@@ -1041,6 +1051,12 @@ Progress OthersByHand::body() {
     } else if (others.way == 8) {
         CO_AWAIT(all, timeout(others.limit_ns, others.gathers()));
         CO_RETURN(others.all_ended("gather with timeout", all, false));
+    } else if (others.way == 12) {
+        CO_AWAIT(both, gather(*others.future, others.row[0]));
+        CO_RETURN(others.future_and_task_ended(both));
+    } else if (others.way == 13) {
+        CO_AWAIT(how, shield(*others.future));
+        CO_RETURN(others.future_ended(how));
     } else if (others.way == 10) {
         CO_AWAIT(both,
                  gather(WorkByHand{.actor = others.children[0]}, WorkByHand{.actor = others.children[1]}));
@@ -1083,6 +1099,8 @@ Co<int> others_by_compiler(Actor& actor) {
     if (others.way == 8)
         co_return others.all_ended("gather with timeout", co_await timeout(others.limit_ns, others.gathers()),
                                    false);
+    if (others.way == 12) co_return others.future_and_task_ended(co_await gather(*others.future, first));
+    if (others.way == 13) co_return others.future_ended(co_await shield(*others.future));
     if (others.way == 10) {
         const auto both =
             co_await gather(work_by_compiler(others.children[0]), work_by_compiler(others.children[1]));

@@ -173,7 +173,7 @@ struct Actor : Chance {
     /// What it waits for ends as soon as it is cancelled.
     bool ends_at_once = false;
     std::uint32_t requests_before = 0;
-    /// Of the request that will end this await; 0: none is known.
+    /// Of the request that will end this await; 0: none is known; -1: it cannot be known.
     int expected_message = 0;
     /// The group in which it is a child.
     TaskGroup* group = nullptr;
@@ -251,7 +251,7 @@ inline void Actor::check_message(std::string_view what, const Error& how) {
     const int message = message_in(how);
     const int expected = std::exchange(expected_message, 0);
     // (A future that was cancelled says what it was cancelled with, also later, and to everybody.)
-    if (how.kind == ErrorKind::cancelled && expected != 0 && what != "future" && message != expected)
+    if (how.kind == ErrorKind::cancelled && expected > 0 && what != "future" && message != expected)
         world->fail("a request's message was lost on its way to: " + std::string(what));
     TaskState& self = *current_task();
     if (!self.cancel_pending && self.extras() != nullptr && self.extras()->cancel_message[0] != '\0')
@@ -264,8 +264,8 @@ inline void World::expect_message(TaskState& of, int message) {
         if (!task || &task.state() != &of) continue;
         const bool first = of.cancel_requests == actor->requests_before;
         if (message == 0)
-            actor->expected_message = 0;
-        else if (actor->awaiting && actor->ends_at_once && first)
+            actor->expected_message = -1;
+        else if (actor->awaiting && actor->ends_at_once && first && actor->expected_message == 0)
             actor->expected_message = message;
     }
 }
