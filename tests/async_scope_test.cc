@@ -9,6 +9,7 @@
 #include "core/co_await.h"
 #include "core/sleep.h"
 #include "core/task.h"
+#include "tests/bare_scheduler.h"
 
 using namespace pollard;
 
@@ -21,34 +22,12 @@ std::string words(const Error& error) {
     return error.kind == ErrorKind::none ? "none" : pollard::describe(error.kind);
 }
 
-class AsyncScopes : public testing::Test {
+class AsyncScopes : public BareScheduler {
 protected:
     void SetUp() override {
         story.clear();
-        scheduler.pool = TaskPool::create(scheduler);
-        scope.emplace(scheduler);
+        BareScheduler::SetUp();
     }
-    void TearDown() override {
-        EXPECT_TRUE(scheduler.ready.empty());
-        EXPECT_EQ(scheduler.tasks.next, &scheduler.tasks) << "a task is left";
-        EXPECT_EQ(scheduler.pool->blocks.blocks_in_use(), 0u) << "a block is left";
-        scope.reset();
-        scheduler.pool->orphan();
-    }
-    template <class C>
-    auto spawn(C coroutine) {
-        auto task = create_task_on(scheduler, std::move(coroutine));
-        EXPECT_TRUE(task);
-        return *std::move(task);
-    }
-    template <class C>
-    auto run(C coroutine) {
-        auto task = spawn(std::move(coroutine));
-        scheduler.run_until_idle();
-        return task.result();
-    }
-    Scheduler scheduler;
-    std::optional<SchedulerScope> scope;
 };
 
 /// Takes a turn to enter and one to leave; each may fail.
