@@ -20,20 +20,20 @@ Frame& root_in(const void* child) {
 
 const WatchType Watch::on_task{
     {run_turn, "a watch on a task", false, frame_behind},
-    [](void* child) {
-        TaskState& task = task_in(child);
+    [](void* which) {
+        TaskState& task = task_in(which);
         POLLARD_REQUIRE(task.pool().scheduler == current_scheduler, "this task belongs to another loop");
         task.hold();
     },
-    [](void* child) { task_in(child).let_go(); },
-    [](const void* child) -> bool { return static_cast<const TaskState*>(child)->done; },
-    [](void* child, Work& watch) { task_in(child).waiters.push_back(watch); },
-    [](void* child) { return task_in(child).ask_to_end(); },
-    [](void* child) { task_in(child).result_seen = true; },
-    [](void* child, Text& text) { text.add("%s", name_of(task_in(child)).c_str()); },
-    [](const void* child) -> bool { return root_in(child).flags.failed; },
-    [](const void* child) -> bool { return root_in(child).flags.cancelled; },
-    [](const void* child) { return root_in(child).frame_type().error(&root_in(child)); },
+    [](void* which) { task_in(which).let_go(); },
+    [](const void* which) -> bool { return static_cast<const TaskState*>(which)->done; },
+    [](void* which, Work& watch) { task_in(which).waiters.push_back(watch); },
+    [](void* which) { return task_in(which).ask_to_end(); },
+    [](void* which) { task_in(which).result_seen = true; },
+    [](void* which, Text& text) { text.add("%s", name_of(task_in(which)).c_str()); },
+    [](const void* which) -> bool { return root_in(which).flags.failed; },
+    [](const void* which) -> bool { return root_in(which).flags.cancelled; },
+    [](const void* which) { return root_in(which).frame_type().error(&root_in(which)); },
 };
 
 void Watch::hold(const Watched& what) {
