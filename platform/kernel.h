@@ -31,7 +31,7 @@
 struct sockaddr;
 struct pollfd;
 struct epoll_event;
-struct io_uring_params;
+struct io_uring_params;  // NOLINT(readability-identifier-naming): Linux' own name
 struct kevent;
 struct timespec;
 struct _OVERLAPPED;        // NOLINT(bugprone-reserved-identifier): Windows' own name

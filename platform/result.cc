@@ -10,6 +10,7 @@
 
 namespace pollard {
 
+// NOLINTNEXTLINE(readability-function-size): one case a kind.
 const char* describe(ErrorKind kind) {
     switch (kind) {
         case ErrorKind::none:

@@ -646,20 +646,20 @@ Result<CompletionPort*> open_io_uring_port(Kernel& kernel) {
     return port;
 }
 
-bool start_with_limit(CompletionPort& base, Operation& operation, TimeLimit& limit, std::int64_t limit_ns) {
-    POLLARD_REQUIRE(base.type == &io_uring::port_type,
+bool start_with_limit(CompletionPort& port, Operation& operation, TimeLimit& limit, std::int64_t limit_ns) {
+    POLLARD_REQUIRE(port.type == &io_uring::port_type,
                     "only io_uring keeps time limits: use the loop's timers");
     POLLARD_REQUIRE(operation.kind == OperationKind::connect || operation.kind == OperationKind::recv ||
                         operation.kind == OperationKind::send || operation.kind == OperationKind::readable ||
                         operation.kind == OperationKind::writable,
                     "what may be more than one request to the kernel cannot have a linked time limit");
-    io_uring::Port& port = io_uring::self_of(base);
+    io_uring::Port& self = io_uring::self_of(port);
     limit = {.operation = &operation,
              .duration = {.tv_sec = limit_ns / second_ns, .tv_nsec = limit_ns % second_ns},
-             .next = port.limits};
-    port.limits = &limit;
-    const bool answered = base.start(operation);
-    if (answered) io_uring::forget_limit(port, operation);
+             .next = self.limits};
+    self.limits = &limit;
+    const bool answered = port.start(operation);
+    if (answered) io_uring::forget_limit(self, operation);
     return answered;
 }
 
