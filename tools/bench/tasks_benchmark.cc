@@ -1,6 +1,7 @@
 // tasks_benchmark: what a task costs from its creation to its end, and what cancelling one costs.
 //
 //      tasks_benchmark               one line a figure; tools/bench/bench tasks reads them
+//      tasks_benchmark memory        what a sleeping one weighs, for tools/bench/bench memory
 //      tasks_benchmark spawn N       creates, runs, awaits and frees N tasks that wait once each, and prints nothing:
 //                                    for callgrind, as switch_benchmark
 //
@@ -135,7 +136,7 @@ void spawn_sleepers(EventLoop& loop, long count) {
     turn_once(loop);
 }
 
-/// Resident memory of each of a million.
+/// Resident memory of each of a million, in a process that has used and freed nothing before.
 void measure_memory() {
     EventLoop loop;
     open(loop);
@@ -176,11 +177,14 @@ int spawn_only(long count) {
 
 int main(int argc, char** argv) {
     if (argc == 3 && std::strcmp(argv[1], "spawn") == 0) return spawn_only(std::atol(argv[2]));
+    if (argc == 2 && std::strcmp(argv[1], "memory") == 0) {
+        measure_memory();
+        return 0;
+    }
     if (argc != 1) {
-        std::fprintf(stderr, "usage: tasks_benchmark [spawn N]\n");
+        std::fprintf(stderr, "usage: tasks_benchmark [memory | spawn N]\n");
         return 2;
     }
-    measure_memory();  // first, while nothing of this process's memory has been used and freed again
     measure_spawning("spawn_wait_finish_ns_of_1000", 1000, tasks_in_a_round);
     measure_spawning("spawn_wait_finish_ns_of_1000000", a_million, tasks_in_a_round);
     measure_spawning("all_at_once_ns_of_1000000", a_million, a_million);
