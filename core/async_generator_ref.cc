@@ -38,11 +38,7 @@ AsyncGeneratorState::AsyncGeneratorState(const AsyncGeneratorBlockType& block_ty
     pool.begin_shutdown_asyncgens = [](Scheduler& owner) {
         return create_task_on(owner, shutdown_asyncgens());
     };
-    Link& all = pool.async_generators;
-    in_all.next = &all;
-    in_all.previous = all.previous;
-    all.previous->next = &in_all;
-    all.previous = &in_all;
+    in_all.insert_before(pool.async_generators);
 }
 
 void AsyncGeneratorState::use() {

@@ -35,14 +35,6 @@ class TaskRef;
 /// Operations that finish inline, by whichever frames, until one of those lets the others run.
 inline constexpr std::uint32_t inline_completions_in_a_row = 32;
 
-/// To the end of the list whose head is `list`.
-inline void link_behind(Link& list, Link& link) {
-    link.next = &list;
-    link.previous = list.previous;
-    list.previous->next = &link;
-    list.previous = &link;
-}
-
 /// Where the blocks of tasks come from. Outlives its scheduler when a TaskRef does; then `scheduler` is null.
 struct TaskPool {
     BlockPool blocks;

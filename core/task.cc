@@ -67,7 +67,7 @@ bool begin_task(TaskState& task, const TaskOptions* options) {
             return false;
         }
     task.id = scheduler.next_task_id++;
-    link_behind(scheduler.tasks, task.in_all_tasks);
+    task.in_all_tasks.insert_before(scheduler.tasks);
     root.since_turn = scheduler.turn_count;
     if (current_observer != nullptr) [[unlikely]]
         current_observer->task_created(*current_observer, task);

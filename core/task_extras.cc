@@ -111,7 +111,7 @@ std::uint32_t TaskState::uncancel() {
 void Scheduler::keep_for_the_end(TaskState& task) {
     const FrameFlags& ended = task.root().flags;
     if (!ended.failed || ended.cancelled) return task.let_go();
-    link_behind(failed_at_the_end, task.in_all_tasks);
+    task.in_all_tasks.insert_before(failed_at_the_end);
 }
 
 void Scheduler::report_failed_at_the_end() {

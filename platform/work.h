@@ -44,6 +44,15 @@ struct Link {
 
     bool linked() const { return next != nullptr; }
 
+    /// Stands in front of `place` from now on, in the same list; in front of a list's head, that is at its end. It must
+    /// stand in no list.
+    void insert_before(Link& place) {
+        next = &place;
+        previous = place.previous;
+        place.previous->next = this;
+        place.previous = this;
+    }
+
     /// Leaves whichever list this stands in; harmless when it stands in none.
     void unlink() {
         if (next == nullptr) return;
@@ -71,8 +80,8 @@ public:
     bool empty() const { return head_.next == &head_; }
 
     /// `work` must stand in no list.
-    void push_back(Work& work) { insert_before(head_, work); }
-    void push_front(Work& work) { insert_before(*head_.next, work); }
+    void push_back(Work& work) { work.insert_before(head_); }
+    void push_front(Work& work) { work.insert_before(*head_.next); }
 
     /// The list must not be empty.
     Work& pop_front() {
@@ -100,12 +109,6 @@ public:
     Work* next(const Work& work) const { return as_work(work.next); }
 
 private:
-    static void insert_before(Link& place, Link& work) {
-        work.next = &place;
-        work.previous = place.previous;
-        place.previous->next = &work;
-        place.previous = &work;
-    }
     Work* as_work(Link* link) const { return link == &head_ ? nullptr : static_cast<Work*>(link); }
 
     Link head_;

@@ -80,7 +80,7 @@ Error TaskGroup::why_no_more() const {
 
 void TaskGroup::add(GroupChild& child, TaskState& task) {
     const SchedulerScope scope(task.scheduler());  // also from outside a run
-    link_behind(children_, static_cast<GroupLink&>(child));
+    static_cast<GroupLink&>(child).insert_before(children_);
     ++running_;
     child.hold({&Watch::on_task, &task});
     child.begin(*this);

@@ -16,9 +16,9 @@ public:
     List& operator=(const List&) = delete;
 
     bool empty() const { return head_.next == &head_; }
-    void push_back(T& item) { insert_before(head_, node(item)); }
-    void push_front(T& item) { insert_before(*head_.next, node(item)); }
-    void push_before(T& place, T& item) { insert_before(node(place), node(item)); }
+    void push_back(T& item) { node(item).insert_before(head_); }
+    void push_front(T& item) { node(item).insert_before(*head_.next); }
+    void push_before(T& place, T& item) { node(item).insert_before(node(place)); }
 
     /// Null at the end.
     T* first() const { return item(head_.next); }
@@ -35,12 +35,6 @@ public:
 
 private:
     static Node& node(T& item) { return item; }
-    static void insert_before(Link& place, Link& link) {
-        link.next = &place;
-        link.previous = place.previous;
-        place.previous->next = &link;
-        place.previous = &link;
-    }
     T* item(Link* link) const { return link == &head_ ? nullptr : static_cast<T*>(static_cast<Node*>(link)); }
 
     Link head_;
