@@ -14,8 +14,8 @@
 // has its turn: so nothing recurses, and an owner never finds itself called back in the middle of its own
 // call.
 //
-// One operation a direction: recv, accept and readable share the reading side of a handle; send, connect and
-// writable the writing side. A second one while the first is armed is Error{busy}.
+// One operation a direction: recv, accept, readable and read_at share the reading side of a handle; send, connect,
+// writable and write_at the writing side. A second one while the first is armed is Error{busy}.
 //
 // Thread rule: all functions on the loop's thread, except `wake`: any thread, also a signal handler.
 //
@@ -39,6 +39,7 @@ struct CompletionPort;
 /// What kind of thing a handle is; it decides what may be concluded from a short read.
 enum class HandleKind : std::uint8_t {
     stream,  // TCP, or a Unix stream that passes no descriptors: fewer bytes than asked for means empty now
+    file,    // a regular file: read_at and write_at, which nothing else takes
     other,   // datagrams, terminals, seqpackets, anything not known: only would-block means empty
 };
 
@@ -49,10 +50,13 @@ using StartOperation = bool (*)(CompletionPort&, Operation&);
 struct StartTable {
     StartOperation of[operation_kinds];
 };
-/// For a port that starts all kinds alike but `close`, which is no question to the kernel but waits for answers.
-consteval StartTable start_table(StartOperation any, StartOperation close) {
+/// For a port that starts all kinds alike, but those on files, which are looked at first, and `close`, which is no
+/// question to the kernel but waits for answers.
+consteval StartTable start_table(StartOperation any, StartOperation on_file, StartOperation close) {
     StartTable table;
     for (StartOperation& start : table.of) start = any;
+    table.of[static_cast<std::size_t>(OperationKind::read_at)] = on_file;
+    table.of[static_cast<std::size_t>(OperationKind::write_at)] = on_file;
     table.of[static_cast<std::size_t>(OperationKind::close)] = close;
     return table;
 }

@@ -4,6 +4,8 @@
 // size, in their order; platform/interposed_kernel.cc puts them there.
 #include "platform/describe_call.h"
 
+#include <fcntl.h>
+
 #include <cstring>
 #include <span>
 
@@ -105,6 +107,17 @@ void add_socket(Text& text, const KernelCall& call) {
     text.add(", %lld", static_cast<long long>(call.argument[2]));
 }
 
+void add_open(Text& text, const KernelCall& call) {
+    constexpr std::int64_t accesses = O_RDONLY | O_WRONLY | O_RDWR;
+    constexpr FlagName access_names[] = {{O_RDONLY, "RDONLY"}, {O_WRONLY, "WRONLY"}, {O_RDWR, "RDWR"}};
+    constexpr FlagName file_flags[] = {{O_CREAT, "CREAT"}, {O_TRUNC, "TRUNC"}};
+    text.add("%s, ", static_cast<const char*>(call.bytes));
+    add_name(text, call.argument[0] & accesses, access_names);
+    if ((call.argument[0] & ~accesses) == 0) return;
+    text.add("|");
+    add_flags(text, call.argument[0] & ~accesses, file_flags);
+}
+
 void add_poll(Text& text, const KernelCall& call) {
     const auto* descriptors = static_cast<const pollfd*>(call.bytes);
     std::intptr_t shown = 0;
@@ -155,6 +168,8 @@ void add_arguments(Text& text, const KernelCall& call) {
             return;
         case Call::wsa_recv:
         case Call::wsa_send:
+        case Call::read_file:
+        case Call::write_file:
             text.add(", .., %zu", call.size);
             return;
         case Call::listen:
@@ -205,6 +220,12 @@ void add_arguments(Text& text, const KernelCall& call) {
         case Call::read:
         case Call::write:
             text.add(", .., %zu", call.size);
+            return;
+        case Call::open_file:
+            return add_open(text, call);
+        case Call::pread:
+        case Call::pwrite:
+            text.add(", .., %zu, %lld", call.size, argument(0));
             return;
         case Call::wait:
             return add_wait(text, call);
@@ -276,6 +297,8 @@ Text describe_kernel_news(const KernelCall& call) {
         case Call::send:
         case Call::read:
         case Call::write:
+        case Call::pread:
+        case Call::pwrite:
             return call.result == 0 ? Text() : quote(call.bytes, static_cast<std::size_t>(call.result));
         case Call::epoll_wait:
             return describe_epoll_events(call);

@@ -35,7 +35,7 @@ constexpr Row rows[] = {
     ROW(ENOBUFS, out_of_memory),
     ROW(EMFILE, descriptors_exhausted),
     ROW(ENFILE, descriptors_exhausted),
-    ROW(ENOSPC, descriptors_exhausted),  // epoll_ctl(2): the limit on watches is reached
+    ROW(ENOSPC, no_space),  // also epoll_ctl(2): the limit on watches is reached
     ROW(EMSGSIZE, message_too_long),
     ROW(EBUSY, busy),
     ROW(EBADF, bad_handle),
@@ -45,15 +45,18 @@ constexpr Row rows[] = {
     ROW(EINVAL, invalid_argument),
     ROW(EFAULT, invalid_argument),
     ROW(EEXIST, invalid_argument),
+    ROW(EISDIR, invalid_argument),
     ROW(EISCONN, already_connected),
     ROW(EACCES, permission_denied),
     ROW(EPERM, permission_denied),
+    ROW(EROFS, permission_denied),
     ROW(ENOSYS, not_supported),
     ROW(EOPNOTSUPP, not_supported),
     ROW(ENOTSUP, not_supported),  // on Linux the same number
     ROW(EAFNOSUPPORT, not_supported),
     ROW(EPROTONOSUPPORT, not_supported),
     ROW(ENOENT, not_found),
+    ROW(ENOTDIR, not_found),
     ROW(EDEADLK, deadlock),
     ROW(EIO, other),
 };

@@ -50,7 +50,8 @@ struct ArgumentCollector {
 constexpr bool begins_with_handle(Call call) {
     return call != Call::socket && call != Call::poll && call != Call::epoll_create &&
            call != Call::eventfd && call != Call::pipe && call != Call::io_uring_setup &&
-           call != Call::kqueue && call != Call::clock && call != Call::iocp_create && call != Call::afd_open;
+           call != Call::kqueue && call != Call::open_file && call != Call::clock &&
+           call != Call::iocp_create && call != Call::afd_open;
 }
 
 template <Call which, auto member>
@@ -111,6 +112,9 @@ constexpr Kernel through_table = {
     .kevent = Through<Call::kevent, &Kernel::kevent>::call,
     .read = Through<Call::read, &Kernel::read>::call,
     .write = Through<Call::write, &Kernel::write>::call,
+    .open_file = Through<Call::open_file, &Kernel::open_file>::call,
+    .pread = Through<Call::pread, &Kernel::pread>::call,
+    .pwrite = Through<Call::pwrite, &Kernel::pwrite>::call,
     .clock = Through<Call::clock, &Kernel::clock>::call,
 #ifdef _WIN32
     .iocp_create = Through<Call::iocp_create, &Kernel::iocp_create>::call,
@@ -121,6 +125,8 @@ constexpr Kernel through_table = {
     .connect_ex = Through<Call::connect_ex, &Kernel::connect_ex>::call,
     .wsa_recv = Through<Call::wsa_recv, &Kernel::wsa_recv>::call,
     .wsa_send = Through<Call::wsa_send, &Kernel::wsa_send>::call,
+    .read_file = Through<Call::read_file, &Kernel::read_file>::call,
+    .write_file = Through<Call::write_file, &Kernel::write_file>::call,
     .cancel_io = Through<Call::cancel_io, &Kernel::cancel_io>::call,
     .afd_open = Through<Call::afd_open, &Kernel::afd_open>::call,
     .afd_poll = Through<Call::afd_poll, &Kernel::afd_poll>::call,

@@ -25,6 +25,10 @@ const char* describe(OperationKind kind) {
             return "readable";
         case OperationKind::writable:
             return "writable";
+        case OperationKind::read_at:
+            return "read_at";
+        case OperationKind::write_at:
+            return "write_at";
         case OperationKind::close:
             return "close";
     }
@@ -47,6 +51,10 @@ Call call_of(OperationKind kind) {
         case OperationKind::readable:
         case OperationKind::writable:
             return Call::poll;
+        case OperationKind::read_at:
+            return Call::pread;
+        case OperationKind::write_at:
+            return Call::pwrite;
         case OperationKind::close:
             return Call::close;
     }

@@ -23,6 +23,7 @@
 // Read next: platform/completion_port.h.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <ranges>
@@ -47,6 +48,8 @@ enum class OperationKind : std::uint8_t {
     send_all,       // success: everything was sent
     readable,       // a recv or accept would probably not block
     writable,       // a send would probably not block
+    read_at,        // bytes of a file, from an offset on; 0 = the file ends there
+    write_at,       // bytes written to a file from an offset on: at least one
     close,          // success: nothing is armed any more, the handle is closed
 };
 inline constexpr std::size_t operation_kinds = static_cast<std::size_t>(OperationKind::close) + 1;
@@ -56,7 +59,7 @@ const char* describe(OperationKind kind);
 enum class Direction : std::uint8_t { read, write };
 constexpr Direction direction_of(OperationKind kind) {
     return kind == OperationKind::send || kind == OperationKind::send_all || kind == OperationKind::connect ||
-                   kind == OperationKind::writable
+                   kind == OperationKind::writable || kind == OperationKind::write_at
                ? Direction::write
                : Direction::read;
 }
@@ -72,7 +75,7 @@ struct Operation : Work {
     bool cancel_requested = false;
     CompletionPort* port;  // set by start
     union {
-        std::byte* data;      // recv, send: the buffer (sent ones are not written to)
+        std::byte* data;      // recv, send, read_at, write_at: the buffer (sent ones are not written to)
         const Address* peer;  // connect: the address
     };
     union {
@@ -199,6 +202,48 @@ struct WritableOperation : Operation {
         return {};
     }
 };
+
+/// What is done at a place of a file. A file has no position that moves (two operations would fight for it), so each
+/// operation says where; it may be behind the end. pread(2), pwrite(2).
+struct FileOperation : Operation {
+    std::int64_t offset;
+
+protected:
+    FileOperation(OperationKind which, Handle file, std::byte* bytes, std::size_t count, std::int64_t where)
+        : Operation(which, file), offset(where) {
+        data = bytes;
+        size = count;
+    }
+};
+
+struct ReadAtOperation : FileOperation {
+    ReadAtOperation(Handle file, std::span<std::byte> buffer, std::int64_t where)
+        : FileOperation(OperationKind::read_at, file, buffer.data(), buffer.size(), where) {}
+    /// Fewer than asked for where the file ends, and seldom in its middle: then the rest is there for the next. 0: at
+    /// the end or behind it, or the buffer was empty.
+    Result<std::size_t> result() {
+        if (failed()) return error();
+        return static_cast<std::size_t>(answer);
+    }
+};
+
+struct WriteAtOperation : FileOperation {
+    WriteAtOperation(Handle file, std::span<const std::byte> buffer, std::int64_t where)
+        : FileOperation(OperationKind::write_at, file, const_cast<std::byte*>(buffer.data()), buffer.size(),
+                        where) {}
+    /// Bytes taken by the file; fewer than given where the device is full in the middle.
+    Result<std::size_t> result() {
+        if (failed()) return error();
+        return static_cast<std::size_t>(answer);
+    }
+};
+
+/// Why no kernel is asked for an operation on a file: an errno, or 0. (A socket takes no offset and kernels disagree on
+/// what to do with one; to some of them a negative offset means the file's own position, or its end.)
+inline int refusal_on_file(const Operation& operation, bool is_file) {
+    if (!is_file) return EBADF;
+    return static_cast<const FileOperation&>(operation).offset < 0 ? EINVAL : 0;
+}
 
 /// Cancels what is armed on the handle, waits until each of those has completed, forgets the handle, closes
 /// it.

@@ -66,7 +66,7 @@ struct PollerEvent {
 
 struct PollerType {
     const char* name;
-    /// Errors: out_of_memory; descriptors_exhausted; not_supported for a kind of handle this kernel cannot
+    /// Errors: out_of_memory; descriptors_exhausted, no_space; not_supported for a kind of handle this kernel cannot
     /// watch (a regular file on epoll); invalid_argument when it is registered already.
     Result<void> (*add)(Poller&, Token token);
     /// Null where the kernel keeps both directions armed by itself (edge-triggered registrations).

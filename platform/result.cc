@@ -47,6 +47,8 @@ const char* describe(ErrorKind kind) {
             return "out of memory";
         case ErrorKind::descriptors_exhausted:
             return "out of descriptors";
+        case ErrorKind::no_space:
+            return "no space left";
         case ErrorKind::message_too_long:
             return "message too long";
         case ErrorKind::busy:
@@ -150,6 +152,12 @@ const char* describe(Call call) {
             return "read";
         case Call::write:
             return "write";
+        case Call::open_file:
+            return "open";
+        case Call::pread:
+            return "pread";
+        case Call::pwrite:
+            return "pwrite";
         case Call::iocp_create:
             return "CreateIoCompletionPort";
         case Call::iocp_add:
@@ -172,6 +180,10 @@ const char* describe(Call call) {
             return "open AFD";
         case Call::afd_poll:
             return "AFD poll";
+        case Call::read_file:
+            return "ReadFile";
+        case Call::write_file:
+            return "WriteFile";
         case Call::clock:
             return "clock_gettime";
         case Call::allocate:

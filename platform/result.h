@@ -46,6 +46,7 @@ enum class ErrorKind : std::uint8_t {
     // limits
     out_of_memory,
     descriptors_exhausted,
+    no_space,  // on the device; or for one more watch of epoll's
     message_too_long,
     // the program's or the user's mistakes
     busy,
@@ -102,6 +103,9 @@ enum class Call : std::uint8_t {
     kevent,
     read,
     write,
+    open_file,
+    pread,
+    pwrite,
     iocp_create,
     iocp_add,
     iocp_wait,
@@ -113,6 +117,8 @@ enum class Call : std::uint8_t {
     cancel_io,
     afd_open,
     afd_poll,
+    read_file,
+    write_file,
     clock,
     last_system_call = clock,
     // calls of this library

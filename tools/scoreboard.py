@@ -37,6 +37,7 @@ READING = {
     "connections_test.cc": 'platform/README.md, "One rule each": refusal; platform/attempt/attempts.h, connect',
     "borrowed_buffers_test.cc": "platform/buffer_pool.h; the end of platform/operation.h",
     "cancel_test.cc": 'platform/README.md, "One rule each": cancellation',
+    "files_test.cc": 'platform/operation.h, "FileOperation"',
     "close_test.cc": 'platform/README.md, "One rule each": closing, a reused number',
     "faults_test.cc": 'platform/README.md, "Errors"; platform/interposed_kernel.h',
 }

@@ -100,6 +100,8 @@ using Send = OperationAwait<SendOperation>;
 using SendAll = OperationAwait<SendAllOperation>;
 using Readable = OperationAwait<ReadableOperation>;
 using Writable = OperationAwait<WritableOperation>;
+using ReadAt = OperationAwait<ReadAtOperation>;
+using WriteAt = OperationAwait<WriteAtOperation>;
 using Close = OperationAwait<CloseOperation>;
 
 }  // namespace pollard

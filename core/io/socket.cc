@@ -5,23 +5,13 @@
 
 namespace pollard {
 
-namespace {
-/// A new handle becomes the port's, or is closed.
-Result<Socket> adopt(CompletionPort& port, Handle handle) {
-    const Result<void> opened = port.open(handle, HandleKind::stream);
-    if (opened) return Socket(port, handle);
-    port.kernel->close(*port.kernel, handle);
-    return opened.error();
-}
-}  // namespace
-
 Result<Listener> listen(EventLoop& loop, const Address& address, const ListenOptions& options) {
     CompletionPort& port = loop.port();
     const Result<Handle> handle = open_listener(*port.kernel, address, options);
     if (!handle) return handle.error();
-    Result<Socket> socket = adopt(port, *handle);
-    if (!socket) return socket.error();
-    return Listener(*std::move(socket));
+    if (const Result<void> opened = open_or_close(port, *handle, HandleKind::stream); !opened)
+        return opened.error();
+    return Listener(Socket(port, *handle));
 }
 
 Connect::~Connect() {
@@ -36,8 +26,7 @@ bool Connect::start(Frame& waiter) {
         open_error_ = handle.error();
         return true;
     }
-    if (const Result<void> opened = port.open(*handle, HandleKind::stream); !opened) {
-        port.kernel->close(*port.kernel, *handle);
+    if (const Result<void> opened = open_or_close(port, *handle, HandleKind::stream); !opened) {
         open_error_ = opened.error();
         return true;
     }

@@ -6,39 +6,23 @@
 //      CO_TRY(peer.send_all(bytes));
 //      CO_TRY(peer.close());
 //
-// A Socket is a handle and the port that it was opened on: 16 bytes, move-only. Its destructor hands the
-// handle to the port, which cancels what is armed and closes it; `close()` does the same, waits, and tells of
-// errors.
-//
 // One receive and one send may be under way at the same time, not two of either: the second is Error{busy}.
 //
-// Read next: core/io/operation_await.h; demos/reverse_server.cc shows all of it in use.
+// Read next: core/io/port_handle.h, core/io/operation_await.h; demos/reverse_server.cc shows all of it in use.
 #pragma once
 
 #include <utility>
 
 #include "core/event_loop.h"
-#include "core/io/operation_await.h"
+#include "core/io/port_handle.h"
 #include "platform/address.h"
 #include "platform/socket.h"
 
 namespace pollard {
 
-class Socket {
+class Socket : public PortHandle {
 public:
-    Socket() = default;
-    /// Takes over a handle that is open on the port.
-    Socket(CompletionPort& port, Handle handle) : port_(&port), handle_(handle) {}
-    Socket(Socket&& other) noexcept : port_(other.port_), handle_(std::exchange(other.handle_, no_handle)) {}
-    Socket& operator=(Socket&& other) noexcept {
-        if (this != &other) {
-            discard();
-            port_ = other.port_;
-            handle_ = std::exchange(other.handle_, no_handle);
-        }
-        return *this;
-    }
-    ~Socket() { discard(); }
+    using PortHandle::PortHandle;
 
     /// At least one byte, at most the buffer; 0 = end of stream. The buffer must outlive the await.
     template <BorrowedBytes R>
@@ -60,23 +44,11 @@ public:
     /// Until a recv would probably not block.
     Readable readable() const { return Readable(port_, handle_); }
     Writable writable() const { return Writable(port_, handle_); }
-    /// Afterwards the Socket is empty.
-    Close close() { return Close(port_, std::exchange(handle_, no_handle)); }
 
     /// The peer will read an end of stream; receiving goes on.
     Result<void> shut_down_sending() const { return pollard::shut_down_sending(*port_->kernel, handle_); }
     Result<Address> local_address() const { return pollard::local_address(*port_->kernel, handle_); }
     Result<Address> peer_address() const { return pollard::peer_address(*port_->kernel, handle_); }
-    Handle handle() const { return handle_; }
-    explicit operator bool() const { return handle_ != no_handle; }
-
-private:
-    void discard() {
-        if (handle_ != no_handle) port_->discard(std::exchange(handle_, no_handle));
-    }
-
-    CompletionPort* port_ = nullptr;
-    Handle handle_ = no_handle;
 };
 
 /// The await of Listener::accept.

@@ -84,6 +84,10 @@ const char* awaited_readiness(OperationKind kind) {
     }
 }
 
+long long offset_of(const Operation& operation) {
+    return static_cast<const FileOperation&>(operation).offset;
+}
+
 Text describe_request(const Operation& operation) {
     const auto handle = static_cast<long long>(operation.handle);
     Text text;
@@ -100,6 +104,12 @@ Text describe_request(const Operation& operation) {
             return text.add("send  fd %lld, up to %zu bytes", handle, operation.size);
         case OperationKind::send_all:
             return text.add("send_all  fd %lld, %zu bytes", handle, operation.size);
+        case OperationKind::read_at:
+            return text.add("read_at  fd %lld, up to %zu bytes from %lld on", handle, operation.size,
+                            offset_of(operation));
+        case OperationKind::write_at:
+            return text.add("write_at  fd %lld, %zu bytes from %lld on", handle, operation.size,
+                            offset_of(operation));
         case OperationKind::readable:
         case OperationKind::writable:
         case OperationKind::close:
@@ -125,7 +135,11 @@ void add_outcome(Text& text, const Operation& operation) {
         case OperationKind::recv_borrowed:
             text.add(answer == 0 ? "0 bytes, the peer sends no more" : "%lld bytes", answer);
             return;
+        case OperationKind::read_at:
+            text.add(answer == 0 ? "0 bytes, the file ends there" : "%lld bytes", answer);
+            return;
         case OperationKind::send:
+        case OperationKind::write_at:
             text.add("%lld bytes", answer);
             return;
         case OperationKind::connect:
@@ -154,6 +168,8 @@ bool is_attempt(Call call) {
         case Call::getsockopt:
         case Call::getpeername:
         case Call::poll:
+        case Call::pread:
+        case Call::pwrite:
             return true;
         default:
             return false;
@@ -333,8 +349,9 @@ void Narration::tell_what_is_waited_for(Frame& inner) {
     if (stage_ == Stage::parked) return;
     if (stage_ == Stage::started) {
         line(port_floor, "port", "%s",
-             operation_->linked() ? "all buffers are lent: stand in line for one"
-                                  : "the kernel has it: go on with others until it is done");
+             operation_->state == OperationState::due ? "it is done already: told in its turn"
+             : operation_->linked()                   ? "all buffers are lent: stand in line for one"
+                                    : "the kernel has it: go on with others until it is done");
     } else if (stage_ == Stage::completed) {
         line(operation_floor, "ready queue",
              "so many operations in a row were answered at once: the others first");

@@ -1,18 +1,19 @@
 // Parking: which operation waits on which handle, and what an event means for it.
 //
-// A table (platform/handle_table.h) holds for each handle the two operations that may wait on it, one a direction,
-// and what is known of its readiness.
+// A table holds for each handle the two operations that may wait on it, one a direction, and what is known of its
+// readiness (registration.h).
 //
 // For each kind of operation there are two functions, made from two templates: `start_by`, which tries the call and
 // parks, and `retry_by`, which does so again when the poller has spoken.
 //
-// Read next: attempts.h, the calls; platform/epoll/epoll_poller.cc, who sends the events.
+// Read next: registration.h; attempts.h, the calls; platform/epoll/epoll_poller.cc, who sends the events.
 #include "platform/attempt/attempt_port.h"
 
 #include <cerrno>
 #include <new>
 
 #include "platform/attempt/attempts.h"
+#include "platform/attempt/registration.h"
 #include "platform/handle_table.h"
 #include "platform/kernel.h"
 #include "platform/memory.h"
@@ -22,25 +23,10 @@ namespace pollard {
 
 namespace {
 
-/// What is known of one direction of a handle.
-enum class Side : std::uint8_t {
-    closed,       // nothing may start: the handle is not open, or about to be closed
-    maybe_ready,  // a call is worth trying
-    blocks,       // a call would block until the next event
-    occupied,     // an operation is parked here; it is tried again after the next event
-};
-
-/// What the port knows of one handle: 24 bytes, paid by every connection. All zero: not open.
-struct Registration {
-    Operation* parked[2];      // by Direction; valid while that side is occupied
-    std::uint32_t generation;  // counts the owners of this number
-    Side side[2];              // by Direction
-    bool short_means_empty;    // a stream, and nothing stands behind its data
-    bool stream : 1;           // HandleKind::stream
-    bool watched : 1;          // added to the poller
-    bool self_arming : 1;      // and that is all it takes: its poller has no `arm`
-};
-static_assert(sizeof(void*) != 8 || sizeof(Registration) == 24);
+using attempts::index_of;
+using attempts::Outcome;
+using attempts::Registration;
+using attempts::Side;
 
 struct AttemptPort : CompletionPort {
     Poller* poller = nullptr;
@@ -54,7 +40,6 @@ struct AttemptPort : CompletionPort {
 };
 
 AttemptPort& self_of(CompletionPort& port) { return static_cast<AttemptPort&>(port); }
-int index_of(Direction direction) { return static_cast<int>(direction); }
 
 // --- the table ---
 
@@ -71,6 +56,7 @@ Result<void> open(CompletionPort& base, Handle handle, HandleKind kind) {
                     .side = {Side::maybe_ready, Side::maybe_ready},
                     .short_means_empty = kind == HandleKind::stream,
                     .stream = kind == HandleKind::stream,
+                    .file = kind == HandleKind::file,
                     .watched = false,
                     .self_arming = false};
     return {};
@@ -122,8 +108,6 @@ void complete(Operation& operation) {
 }
 
 // --- attempt and park ---
-
-using attempts::Outcome;
 
 /// True: answered.
 template <OperationKind kind>
@@ -215,6 +199,17 @@ bool start_by(CompletionPort& base, Operation& operation) {
     // What is known to block is not tried. (But the first call of a connect is what begins it.)
     if constexpr (kind == OperationKind::connect) return try_or_park<kind>(port, registration, operation);
     return park<kind>(port, registration, operation) && answer_inline(operation);
+}
+
+/// On a file: nothing to park.
+template <Outcome (*attempt)(CompletionPort&, Operation&)>
+bool start_on_file(CompletionPort& base, Operation& operation) {
+    Registration* registration = self_of(base).table.find(operation.handle);
+    if (registration == nullptr || registration->side[0] == Side::closed) return refuse(operation, EBADF);
+    if (const int code = refusal_on_file(operation, registration->file); code != 0)
+        return refuse(operation, code);
+    attempt(base, operation);
+    return answer_inline(operation);
 }
 
 /// The operation's turn: the poller said that its direction may be ready.
@@ -373,7 +368,8 @@ constexpr CompletionPortType attempt_port_type = {
     .start = {start_by<OperationKind::accept>, start_by<OperationKind::connect>,
               start_by<OperationKind::recv>, start_by<OperationKind::recv_borrowed>,
               start_by<OperationKind::send>, start_by<OperationKind::send_all>,
-              start_by<OperationKind::readable>, start_by<OperationKind::writable>, start_close},
+              start_by<OperationKind::readable>, start_by<OperationKind::writable>,
+              start_on_file<attempts::read_at>, start_on_file<attempts::write_at>, start_close},
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

@@ -27,9 +27,9 @@ struct Entry {
     bool stopping[2];  // its cancellation is on its way
     bool is_changed;   // stands in the list
     bool is_open;
-    bool is_stream;  // HandleKind::stream
-    bool listens;    // what is kept are connections
-    bool ending;     // no operation may start; when nothing is under way any more, it is closed
+    HandleKind kind;
+    bool listens;  // what is kept are connections
+    bool ending;   // no operation may start; when nothing is under way any more, it is closed
     // What a stream has brought and nobody has taken, in order: numbers of filled buffers, or accepted handles.
     std::uint32_t first_kept;
     std::uint32_t last_kept;

@@ -85,7 +85,7 @@ Result<void> open(CompletionPort& base, Handle handle, HandleKind kind) {
              .stopping = {},
              .is_changed = entry.is_changed,
              .is_open = true,
-             .is_stream = kind == HandleKind::stream,
+             .kind = kind,
              .listens = false,
              .ending = false,
              .first_kept = nothing,
@@ -256,8 +256,7 @@ bool advance_all(Port& port) {
 /// An accepted connection belongs to the port from now on, like its listener. Gives its handle or minus an errno.
 std::intptr_t adopt_accepted(Port& port, Handle listener, std::int32_t answer) {
     if (answer < 0) return answer;
-    const HandleKind kind = port.table[listener].is_stream ? HandleKind::stream : HandleKind::other;
-    if (open(port, answer, kind)) return answer;
+    if (open(port, answer, port.table[listener].kind)) return answer;
     port.kernel->close(*port.kernel, answer);
     return -ENOMEM;
 }
@@ -331,6 +330,8 @@ bool settle(Port& port, Operation& operation, std::int32_t answer) {
             return settle_send_all(port, operation, answer);
         case OperationKind::recv:
         case OperationKind::send:
+        case OperationKind::read_at:
+        case OperationKind::write_at:
             finish(port, operation, answer);
             return true;
         default:
@@ -482,6 +483,13 @@ bool start(CompletionPort& base, Operation& operation) {
     return false;
 }
 
+bool start_on_file(CompletionPort& base, Operation& operation) {
+    const Entry* entry = self_of(base).table.find(operation.handle);
+    if (entry == nullptr || !entry->is_open) return refuse(operation, EBADF);
+    const int code = refusal_on_file(operation, entry->kind == HandleKind::file);
+    return code != 0 ? refuse(operation, code) : start(base, operation);
+}
+
 /// From now on nothing may start; what is armed ends, then the handle is closed.
 void end(Port& port, Entry& entry, Handle handle) {
     entry.ending = true;
@@ -613,7 +621,7 @@ void destroy(CompletionPort& base) {
 constexpr CompletionPortType port_type = {
     .name = "io_uring",
     .open = open,
-    .start = start_table(start, start_close),
+    .start = start_table(start, start_on_file, start_close),
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

@@ -25,7 +25,8 @@ inline bool comes_by_stream(const Port& port, const Entry& entry, OperationKind 
     const bool has_begun = entry.has_kept() || entry.request[reading] == Request::stream;
     if (has_begun && entry.listens != (kind == OperationKind::accept)) return false;
     if (kind == OperationKind::accept) return port.ring.features().streams;
-    return kind == OperationKind::recv_borrowed && entry.is_stream && port.ready_buffers.usable();
+    return kind == OperationKind::recv_borrowed && entry.kind == HandleKind::stream &&
+           port.ready_buffers.usable();
 }
 
 inline std::uint32_t& next_of(Port& port, const Entry& entry, std::uint32_t kept) {

@@ -26,6 +26,12 @@ inline void ask_for_bytes(io_uring_sqe& request, const Operation& operation, std
     request.msg_flags = flags;
 }
 
+/// The kernel reads or writes what its page cache has at once, and lets a thread of its own wait for the disk.
+inline void ask_for_bytes_of_file(io_uring_sqe& request, const Operation& operation, std::uint8_t opcode) {
+    ask_for_bytes(request, operation, opcode, 0);
+    request.off = static_cast<std::uint64_t>(static_cast<const FileOperation&>(operation).offset);
+}
+
 inline void ask_for_readiness(io_uring_sqe& request, std::uint32_t events) {
     request.opcode = IORING_OP_POLL_ADD;
     request.poll32_events = events;
@@ -64,6 +70,10 @@ inline void describe_request(io_uring_sqe& request, const Operation& operation) 
             return ask_for_readiness(request, POLLIN);
         case OperationKind::writable:
             return ask_for_readiness(request, POLLOUT);
+        case OperationKind::read_at:
+            return ask_for_bytes_of_file(request, operation, IORING_OP_READ);
+        case OperationKind::write_at:
+            return ask_for_bytes_of_file(request, operation, IORING_OP_WRITE);
         case OperationKind::close:
             return;
     }

@@ -40,7 +40,7 @@ struct Side {
             Handle socket;
             void* names;
         } accepted;
-        struct {  // recv, send_all: what stood in the operation before it was poisoned
+        struct {  // recv, send_all, read_at, write_at: what stood in the operation before it was poisoned
             std::byte* data;
             std::size_t size;
         } buffer;

@@ -149,7 +149,8 @@ constexpr unsigned char poison_byte = 0xDB;
 constexpr std::size_t poison_size = static_cast<std::size_t>(0xDBDBDBDBDBDBDBDB);
 
 bool owns_buffer(const Operation& operation) {
-    return operation.kind == OperationKind::recv || operation.kind == OperationKind::send_all;
+    return operation.kind == OperationKind::recv || operation.kind == OperationKind::send_all ||
+           operation.kind == OperationKind::read_at || operation.kind == OperationKind::write_at;
 }
 
 }  // namespace
@@ -186,6 +187,7 @@ std::intptr_t answer_of(const Side& side) {
     const std::int32_t code = windows::code_of_status(static_cast<std::uint32_t>(side.overlapped.Internal));
     const auto count = static_cast<std::intptr_t>(side.overlapped.InternalHigh);
     if (code == 0 || (code == ECANCELED && count > 0) || code == EMSGSIZE) return count;
+    if (code == windows::end_of_file) return 0;
     return -code;
 }
 
@@ -241,6 +243,13 @@ bool start(CompletionPort& base, Operation& operation) {
     if (!answer) return false;
     side.operation = nullptr;
     return answer_inline(operation, *answer);
+}
+
+bool start_on_file(CompletionPort& base, Operation& operation) {
+    const OpenHandle* handle = find(self_of(base), operation.handle);
+    if (handle == nullptr) return answer_inline(operation, -EBADF);
+    const int code = refusal_on_file(operation, handle->kind == HandleKind::file);
+    return code != 0 ? answer_inline(operation, -code) : start(base, operation);
 }
 
 /// The kernel is asked to end it; its packet comes in any case. What only stands in the line for a buffer leaves it.
@@ -371,7 +380,7 @@ void destroy(CompletionPort& base) {
 constexpr CompletionPortType port_type = {
     .name = "iocp",
     .open = open,
-    .start = start_table(start, start_close),
+    .start = start_table(start, start_on_file, start_close),
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

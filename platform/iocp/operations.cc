@@ -53,6 +53,25 @@ Answer submit_send_all(Side& side) {
         side, kernel.wsa_send(kernel, side.handle->number, operation.data, size, fresh_overlapped(side)));
 }
 
+/// Where in the file stands in the OVERLAPPED.
+void set_offset(Side& side) {
+    const auto offset = static_cast<std::uint64_t>(static_cast<const FileOperation&>(*side.operation).offset);
+    OVERLAPPED& overlapped = *fresh_overlapped(side);
+    overlapped.Offset = static_cast<DWORD>(offset);
+    overlapped.OffsetHigh = static_cast<DWORD>(offset >> 32);
+}
+
+Answer submit_on_file(Side& side) {
+    Kernel& kernel = *side.handle->port->kernel;
+    const Operation& operation = *side.operation;
+    set_offset(side);
+    if (operation.kind == OperationKind::read_at)
+        return unless_pending(side, kernel.read_file(kernel, operation.handle, operation.data, operation.size,
+                                                     &side.overlapped));
+    return unless_pending(
+        side, kernel.write_file(kernel, operation.handle, operation.data, operation.size, &side.overlapped));
+}
+
 /// The socket for the connection to come must be of the listener's family.
 std::intptr_t make_accept_socket(OpenHandle& listener) {
     Kernel& kernel = *listener.port->kernel;
@@ -151,6 +170,9 @@ Answer submit(Side& side) {
         case OperationKind::readable:
         case OperationKind::writable:
             return submit_poll(side);
+        case OperationKind::read_at:
+        case OperationKind::write_at:
+            return submit_on_file(side);
         case OperationKind::close:
             break;
     }

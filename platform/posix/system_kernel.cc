@@ -6,6 +6,7 @@
 // io_uring_calls.cc and kqueue_calls.cc in the folders of these backends. What differs in its flags: flagged_calls.cc.
 //
 // Read next: platform/interposed_kernel.h, a second value of the same table.
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -93,6 +94,12 @@ constinit Kernel real = {
                std::size_t size) { return or_minus_errno(::read(handle, bytes, size)); },
     .write = [](Kernel&, Handle handle, const void* bytes,
                 std::size_t size) { return or_minus_errno(::write(handle, bytes, size)); },
+    .open_file = [](Kernel&, const char* path,
+                    int flags) { return or_minus_errno(::open(path, flags | O_CLOEXEC, 0666)); },
+    .pread = [](Kernel&, Handle handle, void* bytes, std::size_t size,
+                std::int64_t offset) { return or_minus_errno(::pread(handle, bytes, size, offset)); },
+    .pwrite = [](Kernel&, Handle handle, const void* bytes, std::size_t size,
+                 std::int64_t offset) { return or_minus_errno(::pwrite(handle, bytes, size, offset)); },
     .clock = real_clock,
 };
 

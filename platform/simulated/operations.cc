@@ -83,6 +83,9 @@ Answer try_operation(SimulatedKernel& kernel, Socket& socket, Operation& operati
             return success_if(ready.readable || ready.hang_up || ready.error);
         case OperationKind::writable:
             return success_if(ready.writable || ready.hang_up || ready.error);
+        case OperationKind::read_at:
+        case OperationKind::write_at:
+            return -EBADF;  // there are no files
         case OperationKind::close:
             break;
     }

@@ -342,7 +342,7 @@ void destroy(CompletionPort& base) {
 constexpr CompletionPortType port_type = {
     .name = "simulated_completion",
     .open = open,
-    .start = start_table(start, start_close),
+    .start = start_table(start, start, start_close),
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

@@ -39,6 +39,9 @@ constexpr const char* sentences[operation_kinds] = {
     "write start[readable]: the answer is 0 when a recv or accept would probably not block; nothing is "
     "consumed",
     "write start[writable]: the answer is 0 when a send would probably not block",
+    "write start[read_at]: the answer is the number of bytes read from the file at the offset, 0 at its "
+    "end; refusal_on_file says what to refuse",
+    "write start[write_at]: the answer is the number of bytes written to the file at the offset",
     "write start[close]: cancel what is armed on the handle, wait until each of those has been told, "
     "close the handle, then answer",
 };
@@ -87,7 +90,8 @@ const CompletionPortType template_port_type = {
     .open = open,
     .start = {start<OperationKind::accept>, start<OperationKind::connect>, start<OperationKind::recv>,
               start<OperationKind::recv_borrowed>, start<OperationKind::send>, start<OperationKind::send_all>,
-              start<OperationKind::readable>, start<OperationKind::writable>, start<OperationKind::close>},
+              start<OperationKind::readable>, start<OperationKind::writable>, start<OperationKind::read_at>,
+              start<OperationKind::write_at>, start<OperationKind::close>},
     .cancel = cancel,
     .wait = wait,
     .wake = wake,

@@ -5,6 +5,9 @@
 
 namespace pollard::windows {
 
+/// What a read of a file says at its end. No errno: its answer is 0 bytes.
+inline constexpr std::int32_t end_of_file = 0x10301;
+
 /// The errno for a code of WSAGetLastError() or GetLastError(); the code itself where the table has none.
 std::int32_t code_of_windows_error(std::uint32_t error);
 /// 0 for success and mere information; else the errno for an NTSTATUS. An unknown one keeps its lower 30 bits under

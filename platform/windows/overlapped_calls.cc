@@ -29,6 +29,18 @@ std::intptr_t socket_answer(bool success, std::size_t count) {
     return -code_of_windows_error(static_cast<std::uint32_t>(::WSAGetLastError()));
 }
 
+/// Bytes are counted in 32 bits here.
+DWORD clamped(std::size_t size) {
+    constexpr DWORD largest = 1u << 30;
+    return size < largest ? static_cast<DWORD>(size) : largest;
+}
+
+std::intptr_t file_answer(bool success, DWORD count) {
+    if (success) return static_cast<std::intptr_t>(count);
+    const std::intptr_t error = minus_last_error();
+    return error == -end_of_file ? 0 : error;
+}
+
 /// AcceptEx and ConnectEx are no exports of Winsock: the socket's provider is asked for them by number, once.
 template <class Function>
 Function extension(Handle handle, GUID number) {
@@ -116,6 +128,18 @@ std::intptr_t wsa_send(Kernel&, Handle handle, const void* bytes, std::size_t si
 
 std::intptr_t cancel_io(Kernel&, Handle handle, OVERLAPPED* overlapped) {
     return ::CancelIoEx(system_handle(handle), overlapped) ? 0 : minus_last_error();
+}
+
+std::intptr_t read_file(Kernel&, Handle file, void* bytes, std::size_t size, OVERLAPPED* overlapped) {
+    DWORD count = 0;
+    const bool success = ::ReadFile(system_handle(file), bytes, clamped(size), &count, overlapped) != 0;
+    return file_answer(success, count);
+}
+
+std::intptr_t write_file(Kernel&, Handle file, const void* bytes, std::size_t size, OVERLAPPED* overlapped) {
+    DWORD count = 0;
+    const bool success = ::WriteFile(system_handle(file), bytes, clamped(size), &count, overlapped) != 0;
+    return file_answer(success, count);
 }
 
 std::intptr_t afd_open(Kernel&) {

@@ -40,6 +40,8 @@ std::intptr_t connect_ex(Kernel&, Handle handle, const sockaddr* address, unsign
 std::intptr_t wsa_recv(Kernel&, Handle handle, void* bytes, std::size_t size, int flags,
                        _OVERLAPPED* overlapped);
 std::intptr_t wsa_send(Kernel&, Handle handle, const void* bytes, std::size_t size, _OVERLAPPED* overlapped);
+std::intptr_t read_file(Kernel&, Handle file, void* bytes, std::size_t size, _OVERLAPPED* overlapped);
+std::intptr_t write_file(Kernel&, Handle file, const void* bytes, std::size_t size, _OVERLAPPED* overlapped);
 std::intptr_t cancel_io(Kernel&, Handle handle, _OVERLAPPED* overlapped);
 std::intptr_t afd_open(Kernel&);
 std::intptr_t afd_poll(Kernel&, Handle afd, Handle handle, AfdPoll* poll, _OVERLAPPED* overlapped);

@@ -18,6 +18,7 @@
 #include "platform/kernel.h"
 #include "platform/kqueue/kqueue_calls.h"
 #include "platform/windows/errors.h"
+#include "platform/windows/files.h"
 #include "platform/windows/overlapped_calls.h"
 
 namespace pollard {
@@ -199,6 +200,7 @@ constinit Kernel real = {
                       unsigned* length) { return name_by(::getpeername, handle, address, length); },
     .close = real_close,
     .poll = real_poll,
+    .open_file = windows::open_file,
     .clock = real_clock,
     .iocp_create = windows::iocp_create,
     .iocp_add = windows::iocp_add,
@@ -208,6 +210,8 @@ constinit Kernel real = {
     .connect_ex = windows::connect_ex,
     .wsa_recv = windows::wsa_recv,
     .wsa_send = windows::wsa_send,
+    .read_file = windows::read_file,
+    .write_file = windows::write_file,
     .cancel_io = windows::cancel_io,
     .afd_open = windows::afd_open,
     .afd_poll = windows::afd_poll,

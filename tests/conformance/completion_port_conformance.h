@@ -12,6 +12,7 @@
 //      borrowed_buffers_test.cc   the pool and its line
 //      cancel_test.cc             the race, and that nothing is lost in it
 //      close_test.cc              what is armed first; the number's next owner
+//      files_test.cc             bytes at their place in a file; what is none
 //      faults_test.cc             calls that fail, memory and descriptors that run out
 //      misfortune_test.cc         many seeds of every fault of the simulated kernel
 //      attempt_test.cc            the attempt adapter alone, with events made up

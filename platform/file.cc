@@ -1,0 +1,33 @@
+// Files, through the door.
+#include "platform/file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "platform/kernel.h"
+
+namespace pollard {
+
+namespace {
+
+int flags_of(const FileOptions& options) {
+    int flags = O_RDONLY;
+    if (options.access == FileAccess::write) flags = O_WRONLY;
+    if (options.access == FileAccess::read_write) flags = O_RDWR;
+    if (options.create) flags |= O_CREAT;
+    if (options.truncate) flags |= O_TRUNC;
+    return flags;
+}
+
+}  // namespace
+
+Result<Handle> open_file(Kernel& kernel, const char* path, const FileOptions& options) {
+    std::intptr_t opened;
+    do opened = kernel.open_file(kernel, path, flags_of(options));
+    while (opened == -EINTR);
+    if (opened < 0) return error_of(Call::open_file, opened).on(path);
+    return static_cast<Handle>(opened);
+}
+
+}  // namespace pollard
