@@ -13,6 +13,7 @@
 #include "core/event_loop.h"
 #include "core/future.h"
 #include "core/sleep.h"
+#include "tests/by_author.h"
 
 using namespace pollard;
 
@@ -42,41 +43,17 @@ Co<void> calls(std::function<void()> first, std::function<void()> second) {
     co_return Result<void>();
 }
 
-enum class Author { hand, compiler };
-
-class Contexts : public testing::TestWithParam<Author> {
+class Contexts : public LoopByAuthor {
 protected:
-    void SetUp() override {
-        before = memory_counters();
-        const Result<void> opened = loop.open({.kernel = "simulated"});
-        ASSERT_TRUE(opened) << describe(opened.error()).c_str();
-    }
     void TearDown() override {
         EXPECT_EQ(loop.pool->bindings, 0u) << "a binding is left";
-        EXPECT_TRUE(loop.close());
-        const MemoryCounters after = memory_counters();
-        EXPECT_EQ(after.allocations - before.allocations, after.releases - before.releases)
-            << "memory is left";
+        LoopByAuthor::TearDown();
     }
     TaskRef<void> spawn(std::function<void()> first, std::function<void()> second = {},
                         const TaskOptions& options = {}) {
-        if (GetParam() == Author::hand)
-            return *loop.create_task(Calls{.first = std::move(first), .second = std::move(second)}, options);
-        std::optional<SchedulerScope> scope;
-        if (current_scheduler == nullptr) scope.emplace(loop);
-        Co<void> made = calls(std::move(first), std::move(second));
-        scope.reset();
-        return *loop.create_task(std::move(made), options);
+        return create_task([&] { return Calls{.first = std::move(first), .second = std::move(second)}; },
+                           [&] { return calls(std::move(first), std::move(second)); }, options);
     }
-    void run_turns(int count) {
-        for (int i = 0; i < count; ++i) {
-            loop.stop();
-            ASSERT_TRUE(loop.run_forever());
-        }
-    }
-
-    MemoryCounters before;
-    EventLoop loop;
 };
 
 TEST_P(Contexts, AVariableHasItsDefaultWhereItIsNotSet) {
@@ -356,10 +333,7 @@ TEST_P(ContextDeaths, ATokenOfAnotherTaskIsAMistakeWithASentence) {
         "this token was made in another context");
 }
 
-std::string author_name(const testing::TestParamInfo<Author>& author) {
-    return author.param == Author::hand ? "ByHand" : "ByTheCompiler";
-}
-INSTANTIATE_TEST_SUITE_P(Frames, Contexts, testing::Values(Author::hand, Author::compiler), author_name);
-INSTANTIATE_TEST_SUITE_P(Frames, ContextDeaths, testing::Values(Author::hand, Author::compiler), author_name);
+INSTANTIATE_TEST_SUITE_P(Frames, Contexts, both_authors(), author_name);
+INSTANTIATE_TEST_SUITE_P(Frames, ContextDeaths, both_authors(), author_name);
 
 }  // namespace

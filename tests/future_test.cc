@@ -1,5 +1,7 @@
 // Futures: their states, who is told of the end and when, cancellation, reports. In virtual time, and by frames of both
 // authors.
+//
+// Read next: tests/by_author.h, then tests/task/task_test.cc.
 #include "core/future.h"
 
 #include <gtest/gtest.h>
@@ -14,14 +16,11 @@
 #include "core/coroutine.h"
 #include "core/event_loop.h"
 #include "core/sleep.h"
+#include "tests/by_author.h"
 
 using namespace pollard;
 
 namespace {
-
-using Story = std::vector<std::string>;
-Story story;
-Story reports;
 
 /// Says when it begins and how it ends.
 struct Ask : Coroutine<Ask, int, Awaits<Future<int>&>> {
@@ -43,47 +42,16 @@ Co<int> ask(Future<int>& future, const char* name) {
     co_return got;
 }
 
-enum class Author { hand, compiler };
-
-class Futures : public testing::TestWithParam<Author> {
+class Futures : public LoopByAuthor {
 protected:
-    void SetUp() override {
-        story.clear();
-        reports.clear();
-        before = memory_counters();
-        const Result<void> opened = loop.open({.kernel = "simulated"});
-        ASSERT_TRUE(opened) << describe(opened.error()).c_str();
-        loop.set_error_handler(
-            [](void*, const ErrorReport& report) {
-                reports.push_back(std::string(report.message) + ": " + describe(report.error).c_str());
-            },
-            nullptr);
-    }
-    void TearDown() override {
-        EXPECT_TRUE(loop.close());
-        EXPECT_EQ(loop.pending_cancels, 0u);
-        const MemoryCounters after = memory_counters();
-        EXPECT_EQ(after.allocations - before.allocations, after.releases - before.releases)
-            << "memory is left";
-    }
     TaskRef<int> spawn_asker(Future<int>& future, const char* name) {
-        if (GetParam() == Author::hand) return *loop.create_task(Ask{.future = &future, .name = name});
-        const SchedulerScope scope(loop);  // the compiler's frame comes from this loop's pool
-        return *loop.create_task(ask(future, name));
+        return create_task([&] { return Ask{.future = &future, .name = name}; },
+                           [&] { return ask(future, name); });
     }
     static Callback say(const char* what) {
         return Callback([](void* text) { story.push_back(static_cast<const char*>(text)); },
                         const_cast<char*>(what));
     }
-    void run_turns(int count) {
-        for (int i = 0; i < count; ++i) {
-            loop.stop();
-            ASSERT_TRUE(loop.run_forever());
-        }
-    }
-
-    MemoryCounters before;
-    EventLoop loop;
 };
 
 const Error broken(ErrorKind::broken_pipe, Call::send);
@@ -571,10 +539,7 @@ TEST_P(Futures, AnotherThreadSetsItThroughTheLoop) {
     other.join();
 }
 
-std::string author_name(const testing::TestParamInfo<Author>& author) {
-    return author.param == Author::hand ? "ByHand" : "ByTheCompiler";
-}
-INSTANTIATE_TEST_SUITE_P(Frames, Futures, testing::Values(Author::hand, Author::compiler), author_name);
-INSTANTIATE_TEST_SUITE_P(Frames, FutureDeaths, testing::Values(Author::hand, Author::compiler), author_name);
+INSTANTIATE_TEST_SUITE_P(Frames, Futures, both_authors(), author_name);
+INSTANTIATE_TEST_SUITE_P(Frames, FutureDeaths, both_authors(), author_name);
 
 }  // namespace
