@@ -2,7 +2,8 @@
 //
 // The machine that tests Pollard has no BSD kernel, so the backend for BSD kernels runs here on a double: kqueue() and
 // kevent() with a <sys/event.h> of their own (include/sys/event.h), found first by what is compiled against it. What the
-// double does is what FreeBSD 13 and NetBSD 7.99 were measured to do; that table is kqueue_double_test.cc.
+// double does is what FreeBSD 13 and NetBSD 7.99 were measured to do; the table of that is kqueue_double_test.cc and
+// filters_test.cc.
 //
 //      kqueue_double.cc     queues and knotes: changes, receipts, retrieval, waiting
 //      filters.cc           what each filter looks at
