@@ -17,6 +17,7 @@
 #include "core/sync/lock.h"
 #include "core/task.h"
 #include "platform/memory.h"
+#include "tests/system.h"
 
 using namespace pollard;
 
@@ -24,14 +25,9 @@ namespace {
 
 template <class Print>
 std::string printed(Print print) {
-    std::FILE* file = std::tmpfile();
-    print(file);
-    std::rewind(file);
-    std::string text;
-    for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file)) text += static_cast<char>(c);
-    std::fclose(file);
     // The line of an await is the test file's own business.
-    return std::regex_replace(text, std::regex("await_graph_test.cc:[0-9]+"), "test.cc:N");
+    return std::regex_replace(test_system::printed(print), std::regex("await_graph_test.cc:[0-9]+"),
+                              "test.cc:N");
 }
 
 class AwaitGraphs : public testing::Test {

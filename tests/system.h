@@ -71,6 +71,15 @@ private:
     std::FILE* file_;
 };
 
+/// What `print(file)` prints.
+template <class Print>
+std::string printed(Print print) {
+    MemoryStream stream;
+    print(stream.file());
+    std::fflush(stream.file());
+    return stream.flushed();
+}
+
 /// As the user does. False: this process has no terminal to press it on.
 bool press_interrupt_key();
 /// Undoes platform/interrupt.h's on_interrupt.

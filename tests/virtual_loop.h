@@ -17,6 +17,7 @@
 #include "core/coroutine.h"
 #include "core/event_loop.h"
 #include "core/sleep.h"
+#include "tests/system.h"
 
 namespace pollard {
 
@@ -127,13 +128,7 @@ protected:
         destroy_awaited(frame);
     }
     std::string printed_tree() {
-        std::FILE* file = std::tmpfile();
-        print_tree(loop, file);
-        std::rewind(file);
-        std::string text;
-        for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file)) text += static_cast<char>(c);
-        std::fclose(file);
-        return text;
+        return test_system::printed([this](std::FILE* file) { print_tree(loop, file); });
     }
     static bool contains(const std::string& text, const char* part) {
         return text.find(part) != std::string::npos;
