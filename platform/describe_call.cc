@@ -4,8 +4,6 @@
 // size, in their order; platform/interposed_kernel.cc puts them there.
 #include "platform/describe_call.h"
 
-#include <fcntl.h>
-
 #include <cstring>
 #include <span>
 

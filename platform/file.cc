@@ -1,11 +1,8 @@
 // Files, through the door.
 #include "platform/file.h"
 
-#include <fcntl.h>
-
-#include <cerrno>
-
 #include "platform/kernel.h"
+#include "platform/system_sockets.h"
 
 namespace pollard {
 

@@ -1,4 +1,4 @@
-// The words of the socket interface (and of pipes), with those that some Unixes lack, so that the door speaks one
+// The words of the socket interface (and of pipes and files), with those that some Unixes lack, so that the door speaks one
 // language on all of them.
 //
 // A word that only asks for a favour is 0 where nobody grants it: nothing is asked, nothing is told. SOCK_NONBLOCK and

@@ -18,6 +18,8 @@
 // These two want the ones above first.
 #include <afunix.h>
 #include <mswsock.h>
+// O_RDONLY and its like.
+#include <fcntl.h>
 #undef Yield
 #undef interface
 #undef near
