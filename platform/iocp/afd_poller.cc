@@ -25,6 +25,9 @@
 #include <cstring>
 #include <new>
 
+#include "platform/attempt/attempt_port.h"
+#include "platform/backend.h"
+#include "platform/interposed_kernel.h"
 #include "platform/iocp/iocp.h"
 #include "platform/windows/errors.h"
 
@@ -240,5 +243,16 @@ Result<Poller*> open_afd_poller(Kernel& kernel) {
     poller->skips_packets = added == 1;
     return poller;
 }
+
+extern const Backend afd_backend;
+const Backend afd_backend = {
+    .name = "afd",
+    .native_contract = "readiness",
+    .why_unavailable = []() -> const char* { return nullptr; },
+    .open =
+        [](const PortOptions& options) {
+            return open_attempt_port(open_afd_poller(put_in_front(options.in_front, system_kernel())));
+        },
+};
 
 }  // namespace pollard

@@ -6,6 +6,7 @@
 #include "platform/windows/overlapped_calls.h"
 
 #include <atomic>
+#include <cerrno>
 #include <climits>
 
 #include "platform/system_sockets.h"
@@ -124,6 +125,44 @@ std::intptr_t wsa_send(Kernel&, Handle handle, const void* bytes, std::size_t si
     DWORD sent = 0;
     const bool success = ::WSASend(socket_of(handle), &buffer, 1, &sent, 0, overlapped, nullptr) == 0;
     return socket_answer(success, sent);
+}
+
+namespace {
+
+/// Gives the answer of a call that was made with the OVERLAPPED's own event, when it is there.
+std::intptr_t waited_for(Handle file, OVERLAPPED& overlapped, std::intptr_t answer) {
+    if (answer != -EINPROGRESS) return answer;
+    DWORD count = 0;
+    const bool success = ::GetOverlappedResult(system_handle(file), &overlapped, &count, TRUE) != 0;
+    return file_answer(success, count);
+}
+
+/// `start` with an OVERLAPPED for this place in the file, and its end.
+template <class Start>
+std::intptr_t do_at(Handle file, std::int64_t offset, Start start) {
+    const auto place = static_cast<std::uint64_t>(offset);
+    OVERLAPPED overlapped = {};
+    overlapped.Offset = static_cast<DWORD>(place);
+    overlapped.OffsetHigh = static_cast<DWORD>(place >> 32);
+    const HANDLE event = ::CreateEventW(nullptr, TRUE, FALSE, nullptr);
+    if (event == nullptr) return minus_last_error();
+    // With the lowest bit set, no port that the file may be on gets a packet.
+    overlapped.hEvent = reinterpret_cast<HANDLE>(reinterpret_cast<std::uintptr_t>(event) | 1);
+    const std::intptr_t answer = waited_for(file, overlapped, start(overlapped));
+    ::CloseHandle(event);
+    return answer;
+}
+
+}  // namespace
+
+std::intptr_t pread(Kernel& kernel, Handle file, void* bytes, std::size_t size, std::int64_t offset) {
+    return do_at(file, offset,
+                 [&](OVERLAPPED& overlapped) { return read_file(kernel, file, bytes, size, &overlapped); });
+}
+
+std::intptr_t pwrite(Kernel& kernel, Handle file, const void* bytes, std::size_t size, std::int64_t offset) {
+    return do_at(file, offset,
+                 [&](OVERLAPPED& overlapped) { return write_file(kernel, file, bytes, size, &overlapped); });
 }
 
 std::intptr_t cancel_io(Kernel&, Handle handle, OVERLAPPED* overlapped) {

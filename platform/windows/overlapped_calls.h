@@ -42,6 +42,9 @@ std::intptr_t wsa_recv(Kernel&, Handle handle, void* bytes, std::size_t size, in
 std::intptr_t wsa_send(Kernel&, Handle handle, const void* bytes, std::size_t size, _OVERLAPPED* overlapped);
 std::intptr_t read_file(Kernel&, Handle file, void* bytes, std::size_t size, _OVERLAPPED* overlapped);
 std::intptr_t write_file(Kernel&, Handle file, const void* bytes, std::size_t size, _OVERLAPPED* overlapped);
+/// As read_file and write_file, but waited for in the call.
+std::intptr_t pread(Kernel&, Handle file, void* bytes, std::size_t size, std::int64_t offset);
+std::intptr_t pwrite(Kernel&, Handle file, const void* bytes, std::size_t size, std::int64_t offset);
 std::intptr_t cancel_io(Kernel&, Handle handle, _OVERLAPPED* overlapped);
 std::intptr_t afd_open(Kernel&);
 std::intptr_t afd_poll(Kernel&, Handle afd, Handle handle, AfdPoll* poll, _OVERLAPPED* overlapped);

@@ -91,7 +91,7 @@ TEST_P(PortBuffers, AFailedReceiveHoldsNone) {
     borrowing.start();
     world.reset(ends.peer);
     ASSERT_TRUE(borrowing.finish());
-    EXPECT_EQ(kind_of(borrowing.result()), ErrorKind::connection_reset);
+    expect_reset(kind_of(borrowing.result()));
     EXPECT_EQ(lent(), 0u);
 }
 

@@ -322,7 +322,7 @@ TEST_P(PortCancel, AResetStaysAReset) {
     world.reset(ends.peer);
     ASSERT_TRUE(receiving.finish());
     receiving.cancel();
-    EXPECT_EQ(kind_of(receiving.result()), ErrorKind::connection_reset);
+    expect_reset(kind_of(receiving.result()));
 }
 
 // --- from inside a completion ---

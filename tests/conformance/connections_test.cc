@@ -162,7 +162,7 @@ TEST_P(PortConnections, ConnectionsThatWereResetInTheQueueDoNotStopAccept) {
         Receiving receiving(driver, server);
         ASSERT_TRUE(receiving.finish());
         if (receiving.text() == "hello") return;
-        EXPECT_EQ(kind_of(receiving.result()), ErrorKind::connection_reset);
+        expect_reset(kind_of(receiving.result()));
     }
     ADD_FAILURE() << "the living one was never accepted";
 }
