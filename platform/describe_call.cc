@@ -35,9 +35,9 @@ constexpr FlagName ring_changes[] = {{12, "ENABLE_RINGS"}, {22, "PBUF_RING"}};
 
 constexpr FlagName families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
 constexpr FlagName directions[] = {{SHUT_RD, "RD"}, {SHUT_WR, "WR"}, {SHUT_RDWR, "RDWR"}};
-constexpr FlagName socket_options[] = {{SO_ERROR, "SO_ERROR"},         {SO_REUSEADDR, "SO_REUSEADDR"},
-                                       {SO_REUSEPORT, "SO_REUSEPORT"}, {SO_SNDBUF, "SO_SNDBUF"},
-                                       {SO_RCVBUF, "SO_RCVBUF"},       {SO_LINGER, "SO_LINGER"}};
+constexpr FlagName socket_options[] = {{SO_ERROR, "SO_ERROR"},          {SO_REUSEADDR, "SO_REUSEADDR"},
+                                       {SO_SHARE_PORT, "SO_REUSEPORT"}, {SO_SNDBUF, "SO_SNDBUF"},
+                                       {SO_RCVBUF, "SO_RCVBUF"},        {SO_LINGER, "SO_LINGER"}};
 
 // --- arguments ---
 

@@ -22,7 +22,7 @@ Result<void> bind_and_listen(Kernel& kernel, Handle handle, const Address& addre
     if (const auto set = kernel.setsockopt(kernel, handle, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); set < 0)
         return error_of(Call::setsockopt, set).on_descriptor(handle);
     if (options.share_port) {
-        if (const auto set = kernel.setsockopt(kernel, handle, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+        if (const auto set = kernel.setsockopt(kernel, handle, SOL_SOCKET, SO_SHARE_PORT, &on, sizeof on);
             set < 0)
             return error_of(Call::setsockopt, set).on_descriptor(handle);
     }

@@ -20,7 +20,7 @@ enum class Blocking : bool { no, yes };
 struct ListenOptions {
     /// Connections that may wait to be accepted.
     int backlog = 128;
-    /// Let several sockets, of one loop each, share the port (SO_REUSEPORT).
+    /// Let several sockets, of one loop each, share the port (SO_REUSEPORT, on FreeBSD SO_REUSEPORT_LB).
     bool share_port = false;
     Blocking blocking = Blocking::no;
 };

@@ -14,6 +14,14 @@
 
 #include "platform/handle.h"
 
+// The option by which several listeners share a port, each with its part of the connections. FreeBSD gives it a name of
+// its own; its SO_REUSEPORT hands all of them to one.
+#ifdef SO_REUSEPORT_LB
+#define SO_SHARE_PORT SO_REUSEPORT_LB
+#else
+#define SO_SHARE_PORT SO_REUSEPORT
+#endif
+
 namespace pollard {
 
 /// An entry of poll(2)'s array. (Windows gives its descriptor another type.)

@@ -17,7 +17,7 @@ struct Row {
 };
 constexpr Row rows[] = {
     {SOL_SOCKET, SO_REUSEADDR, &SocketOptions::reuse_address},
-    {SOL_SOCKET, SO_REUSEPORT, &SocketOptions::reuse_port},
+    {SOL_SOCKET, SO_SHARE_PORT, &SocketOptions::reuse_port},
     {SOL_SOCKET, SO_SNDBUF, &SocketOptions::send_buffer},
     {SOL_SOCKET, SO_RCVBUF, &SocketOptions::receive_buffer},
     {SOL_SOCKET, SO_KEEPALIVE, &SocketOptions::keep_alive},

@@ -163,7 +163,7 @@ TEST_F(SimulatedNames, ReusePortSharesConnectionsAmongListeners) {
     std::array<Handle, 2> listening;
     for (Handle& handle : listening) {
         handle = door.open();
-        door.set(handle, SO_REUSEPORT, 1);
+        door.set(handle, SO_SHARE_PORT, 1);
         ASSERT_EQ(door.bind(handle, at("127.0.0.1", 80)), 0);
         ASSERT_EQ(door.listen(handle, 100), 0);
     }
@@ -179,7 +179,7 @@ TEST_F(SimulatedNames, ReusePortSharesConnectionsAmongListeners) {
 
 TEST_F(SimulatedNames, AListenerOnTheAddressGoesBeforeOneOnAllAddresses) {
     const Handle everywhere = door.open(), here = door.open();
-    for (const Handle handle : {everywhere, here}) door.set(handle, SO_REUSEPORT, 1);
+    for (const Handle handle : {everywhere, here}) door.set(handle, SO_SHARE_PORT, 1);
     ASSERT_EQ(door.bind(everywhere, at("0.0.0.0", 80)), 0);
     ASSERT_EQ(door.bind(here, at("127.0.0.1", 80)), 0);
     ASSERT_EQ(door.listen(here), 0);
