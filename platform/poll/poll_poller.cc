@@ -7,11 +7,17 @@
 //      add     poll({fd}, 1, 0): does the descriptor exist?  Then it stands in the list, with no bit set
 //      arm     sets the direction's bits: no call
 //      wait    poll(list, n, timeout); what is told is disarmed, or the next wait would tell it again at once
-//      remove  the last entry moves into the hole: the list has no gaps, and nothing is searched
+//      remove  the newest entry moves into the hole: the list has no gaps, and nothing is searched
 //
 //      by_handle     0    1    2    3    4    5    6    7      one place a descriptor number: its entry, if it has one
-//                    |                   |         |
-//      list       [ 0: wake  ] [ 1: fd 6  IN|.. ] [ 2: ~4 ]    negative: nothing is armed, the kernel skips it
+//                                        |         |
+//      list             free ..  [ 2: fd 4  IN|.. ] [ 1: ~6 ] [ 0: wake ]   negative: nothing is armed, it is skipped
+//
+// The list grows from its end to its front, because the kernel looks at it from front to end: as long as it has found
+// no news, it enters the thread into the wait queue of each descriptor that it passes, to take it out again when the
+// wait ends. So those who seldom have news stand at the end: the wake, and before it the oldest, the listeners. In a
+// list of three that is 1 % of an echo's time. (That poll stays 3 % behind epoll there is the kernel's own, and the
+// same for a loop written by hand: each silent descriptor costs half of that.)
 //
 // What one would not guess:
 //  - A hang-up and an error are told even if no bit asks for them. An entry with nothing armed would end each wait at
@@ -55,7 +61,7 @@ struct PollPoller : Poller {
     /// Indexed by handle.
     Registration* by_handle = nullptr;
     std::size_t capacity = 0;
-    /// Without gaps, with room for `capacity` handles and the wake.
+    /// Without gaps, with room for `capacity` handles and the wake; the last `count` are in use.
     pollfd* list = nullptr;
     unsigned count = 0;
     /// Where the next wait begins to look, so that who stands behind is served as often as who stands in front.
@@ -80,6 +86,9 @@ EventBits translate(short raw) {
 
 // --- the list ---
 
+/// Numbered from the end.
+pollfd& entry_of(const PollPoller& poller, unsigned number) { return poller.list[poller.capacity - number]; }
+
 Handle number_in(const pollfd& entry) { return entry.fd < 0 ? ~entry.fd : entry.fd; }
 
 void set_interest(pollfd& entry, int events) {
@@ -101,7 +110,8 @@ bool make_room(PollPoller& poller, std::size_t handle) {
     }
     if (poller.capacity != 0) {
         std::memcpy(by_handle, poller.by_handle, poller.capacity * sizeof(Registration));
-        std::memcpy(list, poller.list, poller.count * sizeof(pollfd));
+        std::memcpy(list + capacity + 1 - poller.count, poller.list + poller.capacity + 1 - poller.count,
+                    poller.count * sizeof(pollfd));
     }
     release(poller.by_handle);
     release(poller.list);
@@ -116,7 +126,7 @@ pollfd* find(PollPoller& poller, Token token) {
     if (token.handle < 0 || static_cast<std::size_t>(token.handle) >= poller.capacity) return nullptr;
     const Registration& registration = poller.by_handle[token.handle];
     if (registration.entry == 0 || registration.generation != token.generation) return nullptr;
-    return &poller.list[registration.entry];
+    return &entry_of(poller, registration.entry);
 }
 
 Error error_on(Call call, std::intptr_t result, Handle handle) {
@@ -137,7 +147,7 @@ Result<void> add(Poller& base, Token token) {
     Registration& registration = poller.by_handle[token.handle];
     if (registration.entry != 0) return error_on(Call::open, -EEXIST, token.handle);
     registration = {.entry = poller.count, .generation = token.generation, .reading = reading};
-    poller.list[poller.count++] = {.fd = ~token.handle, .events = 0, .revents = 0};
+    entry_of(poller, poller.count++) = {.fd = ~token.handle, .events = 0, .revents = 0};
     return {};
 }
 
@@ -154,7 +164,7 @@ Result<void> remove(Poller& base, Token token) {
     PollPoller& poller = self_of(base);
     pollfd* hole = find(poller, token);
     if (hole == nullptr) return error_on(Call::close, -ENOENT, token.handle);
-    *hole = poller.list[--poller.count];
+    *hole = entry_of(poller, --poller.count);
     poller.by_handle[number_in(*hole)].entry = poller.by_handle[token.handle].entry;
     poller.by_handle[token.handle].entry = 0;
     return {};
@@ -179,12 +189,12 @@ PollerEvent take_event(PollPoller& poller, pollfd& entry) {
 
 Result<std::size_t> wait(Poller& base, std::span<PollerEvent> events, std::int64_t timeout_ns) {
     PollPoller& poller = self_of(base);
-    std::intptr_t left =
-        poller.kernel->poll(*poller.kernel, poller.list, poller.count, round_up_to_ms(timeout_ns));
+    std::intptr_t left = poller.kernel->poll(*poller.kernel, &entry_of(poller, poller.count - 1),
+                                             poller.count, round_up_to_ms(timeout_ns));
     // A signal came: to the caller that is a wait without events; it looks at its clock again and comes back.
     if (left == -EINTR) return std::size_t{0};
     if (left < 0) return error_of(Call::poll, left);
-    if (left > 0 && poller.list[0].revents != 0) {
+    if (left > 0 && entry_of(poller, 0).revents != 0) {
         if (const Result<void> taken = poller.wake.take(*poller.kernel); !taken) return taken.error();
         --left;
     }
@@ -192,7 +202,7 @@ Result<std::size_t> wait(Poller& base, std::span<PollerEvent> events, std::int64
     // Once around. What does not fit stays armed, and the next wait tells it.
     for (unsigned looks = 1; looks < poller.count && left > 0 && stored < events.size(); ++looks) {
         if (poller.next_look >= poller.count) poller.next_look = 1;
-        pollfd& entry = poller.list[poller.next_look++];
+        pollfd& entry = entry_of(poller, poller.next_look++);
         if (entry.revents == 0) continue;
         events[stored++] = take_event(poller, entry);
         --left;
@@ -229,7 +239,8 @@ Result<Poller*> open_poll_poller(Kernel& kernel) {
         return opened.error();
     }
     // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): make_room has made the list.
-    poller->list[poller->count++] = {.fd = poller->wake.readable_end(), .events = POLLIN, .revents = 0};
+    poller->list[poller->capacity] = {.fd = poller->wake.readable_end(), .events = POLLIN, .revents = 0};
+    poller->count = 1;
     return poller;
 }
 

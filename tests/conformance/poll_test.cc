@@ -115,6 +115,26 @@ TEST_P(PollList, WhoStandsBehindIsToldAsOftenAsWhoStandsInFront) {
     }
 }
 
+TEST_P(PollList, TheKernelLooksAtTheNewestFirstAndAtTheWakeLast) {
+    static std::vector<Handle> looked_at;
+    world.failing.after = [](InterposedKernel&, const KernelCall& call) {
+        const auto* list = static_cast<const pollfd*>(call.bytes);
+        if (call.call != Call::poll) return;
+        looked_at.clear();
+        for (std::int64_t i = 0; i < call.argument[0]; ++i) looked_at.push_back(list[i].fd);
+    };
+    std::vector<Handle> newest_first;
+    for (int number = 0; number < 100; ++number) {  // the list grows meanwhile
+        const Token token = add(world.pair().ours);
+        arm(token, Direction::read);
+        newest_first.insert(newest_first.begin(), token.handle);
+    }
+    EXPECT_EQ(wait(0), 0u);
+    ASSERT_EQ(looked_at.size(), newest_first.size() + 1);
+    looked_at.pop_back();
+    EXPECT_EQ(looked_at, newest_first);
+}
+
 TEST_P(PollList, GrowingWithoutMemoryIsAnErrorAndLosesNothing) {
     const std::array<Token, 4> tokens = add_four_readable();
     const Handle far = world.keep(::fcntl(world.socket(), F_DUPFD_CLOEXEC, 500));
