@@ -2,7 +2,7 @@
 //
 //      raw_io_uring_echo PORT [--host 127.0.0.1]
 //
-// One file, one thread, no library: the two rings are mapped and used as io_uring(7) says. One multishot request
+// One thread, no library: the two rings are mapped and used as io_uring(7) says. One multishot request
 // accepts, one for each connection receives, into buffers that the kernel was given ahead; each message is sent back
 // from the buffer it came in, which then goes back to the kernel. A turn of the loop is one call,
 //
@@ -14,31 +14,17 @@
 // What needs memory is the peer that does not read. A connection has one send under way; buffers that fill meanwhile
 // stand in its row, and when the row is long the receive is stopped until it is empty again.
 //
-// To be fair, all servers treat their sockets alike: buffers of 16 KiB, SO_REUSEADDR, the longest backlog, and no
-// TCP_NODELAY.
-//
-// Read next: raw_epoll_echo.c, echo_load.c.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
+// Read next: raw_echo.h (sockets), raw_epoll_echo.c, echo_load.c.
+#include "raw_echo.h"
+
 #include <linux/io_uring.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 enum {
     request_capacity = 256,
     answer_capacity = 4096,
     buffer_count = 256,  // a power of two
-    buffer_size = 16 * 1024,
     long_row = 4,
     no_buffer = 0xffff,
 };
@@ -73,13 +59,6 @@ static char (*bytes)[buffer_size];
 static struct Buffer buffers[buffer_count];
 
 static struct Connection* connections;  // by descriptor
-static int listener_fd;
-static int spare_fd;
-
-static _Noreturn void fail(const char* call) {
-    perror(call);
-    exit(1);
-}
 
 // ---- the rings
 
@@ -202,14 +181,6 @@ static void drop_first_buffer(struct Connection* connection) {
     give_to_kernel(number);
 }
 
-// See raw_epoll_echo.c: without a free descriptor accept would fail again and again.
-static void turn_one_away(void) {
-    close(spare_fd);
-    int fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0) close(fd);
-    spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
 static void on_accepted(int result, bool last) {
     if (result == -EMFILE || result == -ENFILE) turn_one_away();
     if (result >= 0) {
@@ -280,47 +251,10 @@ static void on_answer(const struct io_uring_cqe* answer) {
 
 // ---- the program
 
-static int listen_on(const char* host, const char* port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
-    if (inet_pton(AF_INET, host, &address.sin_addr) != 1) {
-        fprintf(stderr, "%s: not an IPv4 address\n", host);
-        exit(2);
-    }
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) fail("socket");
-    int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) fail("setsockopt");
-    socklen_t length = sizeof address;
-    if (bind(fd, (struct sockaddr*)&address, length) != 0) fail("bind");
-    if (listen(fd, SOMAXCONN) != 0) fail("listen");
-    if (getsockname(fd, (struct sockaddr*)&address, &length) != 0) fail("getsockname");
-    printf("listening on %s:%u\n", host, ntohs(address.sin_port));
-    fflush(stdout);
-    return fd;
-}
-
-// As many connections as descriptors are allowed.
-static void make_room_for_connections(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("getrlimit");
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
-    connections = calloc(limit.rlim_cur, sizeof *connections);
-    if (connections == NULL) fail("calloc");
-}
-
 int main(int argc, char** argv) {
-    const char* host = "127.0.0.1";
-    if (argc == 4 && strcmp(argv[2], "--host") == 0) {
-        host = argv[3];
-    } else if (argc != 2) {
-        fprintf(stderr, "usage: raw_io_uring_echo PORT [--host 127.0.0.1]\n");
-        return 2;
-    }
-
-    make_room_for_connections();
-    listener_fd = listen_on(host, argv[1]);
-    spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    size_t limit = begin_to_listen(argc, argv);
+    connections = calloc(limit, sizeof *connections);
+    if (connections == NULL) fail("calloc");
     set_up_ring();
     set_up_buffers();
     ask_to_accept();
