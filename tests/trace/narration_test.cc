@@ -120,10 +120,12 @@ loop             nothing is ready
 )"));
     EXPECT_NE(story.find("1024, 0) = EAGAIN"), std::string::npos);
     EXPECT_NE(story.find("is known to be empty, no attempt: park until it is readable"), std::string::npos);
-    EXPECT_NE(story.find("NOSIGNAL) = 14         \"Hello Server!\\n\""), std::string::npos);
     EXPECT_NE(story.find("may be readable: try again"), std::string::npos);
-    // Nothing was tried that was not told of before: each line of an attempt leads to a call.
     const std::vector<std::string> lines = lines_of(story);
+    EXPECT_TRUE(std::ranges::any_of(lines, [](const std::string& line) {
+        return line.find("NOSIGNAL) = 14 ") != std::string::npos && line.ends_with("\"Hello Server!\\n\"");
+    })) << story;
+    // Nothing was tried that was not told of before: each line of an attempt leads to a call.
     for (std::size_t i = 0; i < lines.size(); ++i)
         if (lines[i].starts_with("    attempt")) {
             EXPECT_TRUE(lines[i + 1].starts_with("      kernel")) << lines[i] << "\n" << lines[i + 1];
