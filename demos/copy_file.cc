@@ -17,7 +17,6 @@
 // Read next: core/io/file.h, core/combinators/gather.h.
 #include <array>
 #include <cstdio>
-#include <cstring>
 #include <span>
 #include <utility>
 
@@ -65,25 +64,29 @@ struct WriteBlock : Coroutine<WriteBlock, void, Awaits<WriteAt>> {
     }
 };
 
-struct Copy : Coroutine<Copy, void, Awaits<ReadBlock, Gather<std::size_t, void>, Close>> {
+/// Of the two halves each is waited for, also when the other one fails: both have the files in their hands.
+struct Copy : Coroutine<Copy, void, Awaits<ReadBlock, GatherResults<std::size_t, void>, Close>> {
     File from;
     File to;
     Block* current;
     Block* next;
     std::int64_t copied = 0;
     Result<std::size_t> size;
-    Result<Gather<std::size_t, void>::Values> both;
+    Result<GatherResults<std::size_t, void>::Values> both;
 
     Progress body() {
         CO_BEGIN;
         CO_AWAIT(size, ReadBlock{.file = &from, .block = *current, .offset = 0});
         if (!size) CO_RETURN(size.error());
         while (*size > 0) {
-            CO_AWAIT(both, gather(ReadBlock{.file = &from, .block = *next, .offset = behind_current()},
-                                  WriteBlock{.file = &to, .left = part(), .offset = copied}));
+            CO_AWAIT(both,
+                     gather_results(ReadBlock{.file = &from, .block = *next, .offset = behind_current()},
+                                    WriteBlock{.file = &to, .left = part(), .offset = copied}));
             if (!both) CO_RETURN(both.error());
             copied = behind_current();
             size = std::get<0>(*both);
+            if (const Result<void>& written = std::get<1>(*both); !written) CO_RETURN(written);
+            if (!size) CO_RETURN(size.error());
             std::swap(current, next);
         }
         CO_TRY(to.close());
@@ -101,7 +104,7 @@ Result<void> copy(EventLoop& loop, const char* from_path, const char* to_path) {
     Result<File> from = open_file(loop, from_path);
     if (!from) return from.error();
     Result<File> to =
-        open_file(loop, to_path, {.access = FileAccess::write, .create = true, .truncate = true});
+        open_file(loop, to_path, {.access = FileAccess::write, .create = true, .must_be_new = true});
     if (!to) return to.error();
     return loop.run_until_complete(
         Copy{.from = *std::move(from), .to = *std::move(to), .current = &blocks[0], .next = &blocks[1]});
@@ -115,13 +118,12 @@ int main(int argc, char** argv) {
     const char* to = nullptr;
     const Option options[] = {
         required(text("FROM", from, nullptr, "the file to copy")),
-        required(text("TO", to, nullptr, "where to; what is in it is lost")),
+        required(text("TO", to, nullptr, "where to; there must be no such file yet")),
         demo.kernel_option(),
         demo.explain_option(),
         demo.trace_option(),
     };
     if (const int code = parse_options(argc, argv, options); code >= 0) return code;
-    if (std::strcmp(from, to) == 0) return usage_error("%s would be lost: it is both FROM and TO", to);
     if (const int code = demo.open(); code >= 0) return code;
     demo.stop_on_interrupt();
     return demo.finish(copy(demo.loop, from, to).error());

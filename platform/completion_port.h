@@ -36,7 +36,7 @@ namespace pollard {
 struct Kernel;
 struct CompletionPort;
 
-/// What kind of thing a handle is; it decides what may be concluded from a short read.
+/// What kind of thing a handle is; it decides what may be done on it, and what may be concluded from a short read.
 enum class HandleKind : std::uint8_t {
     stream,  // TCP, or a Unix stream that passes no descriptors: fewer bytes than asked for means empty now
     file,    // a regular file: read_at and write_at, which nothing else takes

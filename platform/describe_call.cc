@@ -35,9 +35,15 @@ constexpr FlagName ring_changes[] = {{12, "ENABLE_RINGS"}, {22, "PBUF_RING"}};
 
 constexpr FlagName families[] = {{AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_UNIX, "AF_UNIX"}};
 constexpr FlagName directions[] = {{SHUT_RD, "RD"}, {SHUT_WR, "WR"}, {SHUT_RDWR, "RDWR"}};
-constexpr FlagName socket_options[] = {{SO_ERROR, "SO_ERROR"},          {SO_REUSEADDR, "SO_REUSEADDR"},
-                                       {SO_SHARE_PORT, "SO_REUSEPORT"}, {SO_SNDBUF, "SO_SNDBUF"},
-                                       {SO_RCVBUF, "SO_RCVBUF"},        {SO_LINGER, "SO_LINGER"}};
+constexpr FlagName socket_options[] = {{SO_ERROR, "SO_ERROR"},
+                                       {SO_REUSEADDR, "SO_REUSEADDR"},
+                                       {SO_REUSEPORT, "SO_REUSEPORT"},
+                                       {SO_SNDBUF, "SO_SNDBUF"},
+                                       {SO_RCVBUF, "SO_RCVBUF"},
+#ifdef SO_REUSEPORT_LB
+                                       {SO_REUSEPORT_LB, "SO_REUSEPORT_LB"},
+#endif
+                                       {SO_LINGER, "SO_LINGER"}};
 
 // --- arguments ---
 
@@ -108,7 +114,7 @@ void add_socket(Text& text, const KernelCall& call) {
 void add_open(Text& text, const KernelCall& call) {
     constexpr std::int64_t accesses = O_RDONLY | O_WRONLY | O_RDWR;
     constexpr FlagName access_names[] = {{O_RDONLY, "RDONLY"}, {O_WRONLY, "WRONLY"}, {O_RDWR, "RDWR"}};
-    constexpr FlagName file_flags[] = {{O_CREAT, "CREAT"}, {O_TRUNC, "TRUNC"}};
+    constexpr FlagName file_flags[] = {{O_CREAT, "CREAT"}, {O_EXCL, "EXCL"}, {O_TRUNC, "TRUNC"}};
     text.add("%s, ", static_cast<const char*>(call.bytes));
     add_name(text, call.argument[0] & accesses, access_names);
     if ((call.argument[0] & ~accesses) == 0) return;
@@ -166,8 +172,6 @@ void add_arguments(Text& text, const KernelCall& call) {
             return;
         case Call::wsa_recv:
         case Call::wsa_send:
-        case Call::read_file:
-        case Call::write_file:
             text.add(", .., %zu", call.size);
             return;
         case Call::listen:
@@ -223,6 +227,8 @@ void add_arguments(Text& text, const KernelCall& call) {
             return add_open(text, call);
         case Call::pread:
         case Call::pwrite:
+        case Call::read_file:
+        case Call::write_file:
             text.add(", .., %zu, %lld", call.size, argument(0));
             return;
         case Call::wait:

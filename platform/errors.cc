@@ -36,6 +36,10 @@ constexpr Row rows[] = {
     ROW(EMFILE, descriptors_exhausted),
     ROW(ENFILE, descriptors_exhausted),
     ROW(ENOSPC, no_space),  // also epoll_ctl(2): the limit on watches is reached
+    ROW(EFBIG, no_space),
+#ifdef EDQUOT
+    ROW(EDQUOT, no_space),
+#endif
     ROW(EMSGSIZE, message_too_long),
     ROW(EBUSY, busy),
     ROW(EBADF, bad_handle),
@@ -46,6 +50,8 @@ constexpr Row rows[] = {
     ROW(EFAULT, invalid_argument),
     ROW(EEXIST, invalid_argument),
     ROW(EISDIR, invalid_argument),
+    ROW(ENAMETOOLONG, invalid_argument),
+    ROW(ESPIPE, invalid_argument),
     ROW(EISCONN, already_connected),
     ROW(EACCES, permission_denied),
     ROW(EPERM, permission_denied),

@@ -91,8 +91,8 @@ struct Kernel {
                             struct kevent* events, int capacity, const timespec* timeout) = no_such_call;
     std::intptr_t (*read)(Kernel&, Handle, void* bytes, std::size_t size) = no_such_call;
     std::intptr_t (*write)(Kernel&, Handle, const void* bytes, std::size_t size) = no_such_call;
-    /// `flags` are O_RDONLY, O_WRONLY or O_RDWR, with O_CREAT and O_TRUNC. Closed on exec in any case. What is created can
-    /// be read and written by everybody whom the process's umask(2) lets.
+    /// `flags` are O_RDONLY, O_WRONLY or O_RDWR, with O_CREAT, O_EXCL and O_TRUNC. Closed on exec in any case. What is
+    /// created can be read and written by everybody whom the process's umask(2) lets.
     std::intptr_t (*open_file)(Kernel&, const char* path, int flags) = no_such_call;
     std::intptr_t (*pread)(Kernel&, Handle, void* bytes, std::size_t size,
                            std::int64_t offset) = no_such_call;
@@ -118,9 +118,10 @@ struct Kernel {
                               _OVERLAPPED*) = no_such_call;
     std::intptr_t (*wsa_send)(Kernel&, Handle, const void* bytes, std::size_t size,
                               _OVERLAPPED*) = no_such_call;
-    /// At the offset that the OVERLAPPED names; 0: the file ends there.
-    std::intptr_t (*read_file)(Kernel&, Handle, void* bytes, std::size_t size, _OVERLAPPED*) = no_such_call;
-    std::intptr_t (*write_file)(Kernel&, Handle, const void* bytes, std::size_t size,
+    /// -end_of_file (platform/windows/errors.h) where the file ends. The offset is written into the OVERLAPPED.
+    std::intptr_t (*read_file)(Kernel&, Handle, void* bytes, std::size_t size, std::int64_t offset,
+                               _OVERLAPPED*) = no_such_call;
+    std::intptr_t (*write_file)(Kernel&, Handle, const void* bytes, std::size_t size, std::int64_t offset,
                                 _OVERLAPPED*) = no_such_call;
     /// -ENOENT: it has finished, its packet is there or on its way.
     std::intptr_t (*cancel_io)(Kernel&, Handle, _OVERLAPPED*) = no_such_call;

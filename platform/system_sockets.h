@@ -14,8 +14,8 @@
 
 #include "platform/handle.h"
 
-// The option by which several listeners share a port, each with its part of the connections. FreeBSD gives it a name of
-// its own; its SO_REUSEPORT hands all of them to one.
+// The option by which several listeners share a port. On Linux each gets its part of the connections; FreeBSD has a name of
+// its own for that, and its SO_REUSEPORT hands all of them to one.
 #ifdef SO_REUSEPORT_LB
 #define SO_SHARE_PORT SO_REUSEPORT_LB
 #else

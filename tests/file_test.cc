@@ -17,6 +17,7 @@
 #include "platform/describe_call.h"
 #include "platform/interposed_kernel.h"
 #include "platform/kernel.h"
+#include "platform/system_sockets.h"
 #include "tests/kernels.h"
 #include "tests/system.h"
 
@@ -42,6 +43,7 @@ protected:
         EXPECT_TRUE(loop.close());
         std::remove(path.c_str());
     }
+    static std::int64_t now_ns() { return system_kernel().clock(system_kernel()); }
     File open() {
         Result<File> opened = open_file(loop, path.c_str(), {.access = FileAccess::read_write});
         EXPECT_TRUE(opened) << describe(opened.error()).c_str();
@@ -52,7 +54,7 @@ protected:
         return {std::istreambuf_iterator<char>(stream), {}};
     }
 
-    std::string path = testing::TempDir() + "file_test_" + GetParam();
+    std::string path = testing::TempDir() + "file_test_" + GetParam() + "_" + std::to_string(now_ns());
     ObservedKernel observed;
     EventLoop loop;
 };
@@ -159,7 +161,16 @@ TEST(FilesOnNoKernel, TheirCallsAreWrittenInWords) {
     call.result = 3;
     EXPECT_EQ(words(call), "pread(7, .., 10, 4096) = 3");
     EXPECT_STREQ(describe_kernel_news(call).c_str(), "\"abc\"");
+    call.call = Call::open_file;
+    call.handle = no_handle;
+    call.bytes = "numbers";
+    call.argument[0] = O_RDWR | O_CREAT | O_EXCL | O_TRUNC;
+    EXPECT_EQ(words(call), "open(numbers, RDWR|CREAT|EXCL|TRUNC) = 3");
+    call.argument[0] = O_RDONLY;
+    EXPECT_EQ(words(call), "open(numbers, RDONLY) = 3");
     call.call = Call::pwrite;
+    call.handle = 7;
+    call.argument[0] = 4096;
     call.result = -ENOSPC;
     EXPECT_EQ(words(call), "pwrite(7, .., 10, 4096) = ENOSPC");
     EXPECT_STREQ(describe(error_of(Call::pwrite, -ENOSPC).on_descriptor(7)).c_str(),

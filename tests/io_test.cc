@@ -201,6 +201,21 @@ TEST_P(Io, OutOfDescriptorsAcceptingPausesAndResumesWithoutABusyLoop) {
     }
 }
 
+#ifdef __linux__
+TEST_P(Io, WithoutAWatchLeftAcceptingPausesAndResumes) {
+    if (std::string_view(GetParam()) != "epoll") GTEST_SKIP() << "this kernel has no limit on watches";
+    // The listener's own: without it nobody would tell of a connection.
+    failing.fail(Call::epoll_ctl, ENOSPC);
+    testing::internal::CaptureStderr();
+    serve<Echo>();
+    EXPECT_EQ(*loop.run_until_complete(RoundTrip{.server = server, .bytes = "patience"}), "patience");
+    const std::string printed = testing::internal::GetCapturedStderr();
+    EXPECT_NE(printed.find("accepting pauses"), std::string::npos) << printed;
+    EXPECT_NE(printed.find("ENOSPC"), std::string::npos) << printed;
+    EXPECT_EQ(failing.failed, 1u);
+}
+#endif
+
 struct CountsConnections : Coroutine<CountsConnections, int, Awaits<Accept>> {
     const Listener* from;
     int wanted = 0;

@@ -22,12 +22,14 @@ inline constexpr bool numbers_are_reused_lowest_first = false;
 inline constexpr bool signals_reach_threads = false;
 inline constexpr bool poll_shows_half_closes = false;
 inline constexpr bool sockets_remember_resets = false;
+inline constexpr bool files_are_ready = false;
 #else
 inline constexpr bool descriptors_can_be_limited = true;
 inline constexpr bool numbers_are_reused_lowest_first = true;
 inline constexpr bool signals_reach_threads = true;
 inline constexpr bool poll_shows_half_closes = true;
 inline constexpr bool sockets_remember_resets = true;
+inline constexpr bool files_are_ready = true;
 #endif
 
 /// From now on `spare` more can be opened; gives what `restore_descriptors` wants to undo it.

@@ -19,7 +19,12 @@ std::size_t open_descriptors() {
 std::uint64_t limit_descriptors(unsigned) { return 0; }
 void restore_descriptors(std::uint64_t) {}
 
-Handle open_regular_file() { return no_handle; }
+Handle open_regular_file() {
+    const HANDLE opened = ::CreateFileA("C:\\windows\\win.ini", GENERIC_READ, FILE_SHARE_READ, nullptr,
+                                        OPEN_EXISTING, FILE_FLAG_OVERLAPPED, nullptr);
+    return opened == INVALID_HANDLE_VALUE ? no_handle
+                                          : static_cast<Handle>(reinterpret_cast<std::intptr_t>(opened));
+}
 Handle duplicate(Handle) { return no_handle; }
 
 // The C library's signals are functions that raise() calls, in this thread, and forgets each time.

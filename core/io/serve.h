@@ -22,9 +22,11 @@ namespace pollard {
 /// How long accepting pauses when there are no descriptors left.
 inline constexpr std::int64_t accept_pause_ns = 250 * millisecond_ns;
 
-/// Whether accepting may go on after a pause: the process, not the listener, is at its limit.
+/// Whether accepting may go on after a pause: the process, not the listener, is at its limit. (no_space: the kernel has no
+/// more watches for its user.)
 inline bool is_passing_trouble(const Error& error) {
-    return error.kind == ErrorKind::descriptors_exhausted || error.kind == ErrorKind::out_of_memory;
+    return error.kind == ErrorKind::descriptors_exhausted || error.kind == ErrorKind::out_of_memory ||
+           error.kind == ErrorKind::no_space;
 }
 
 /// Accepts for ever; ends with the error that the listener ends with. Session is made as Session{.peer = socket}.

@@ -349,8 +349,9 @@ void Narration::tell_what_is_waited_for(Frame& inner) {
     if (stage_ == Stage::parked) return;
     if (stage_ == Stage::started) {
         line(port_floor, "port", "%s",
-             operation_->state == OperationState::due ? "it is done already: told in its turn"
-             : operation_->linked()                   ? "all buffers are lent: stand in line for one"
+             operation_->kind == OperationKind::close   ? "what is armed there is told first"
+             : operation_->state == OperationState::due ? "it is done already: told in its turn"
+             : operation_->linked()                     ? "all buffers are lent: stand in line for one"
                                     : "the kernel has it: go on with others until it is done");
     } else if (stage_ == Stage::completed) {
         line(operation_floor, "ready queue",

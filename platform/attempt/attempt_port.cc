@@ -4,7 +4,7 @@
 // readiness (registration.h).
 //
 // For each kind of operation there are two functions, made from two templates: `start_by`, which tries the call and
-// parks, and `retry_by`, which does so again when the poller has spoken.
+// parks, and `retry_by`, which does so again when the poller has spoken. (One on a file is answered at once.)
 //
 // Read next: registration.h; attempts.h, the calls; platform/epoll/epoll_poller.cc, who sends the events.
 #include "platform/attempt/attempt_port.h"
@@ -205,7 +205,9 @@ bool start_by(CompletionPort& base, Operation& operation) {
 template <Outcome (*attempt)(CompletionPort&, Operation&)>
 bool start_on_file(CompletionPort& base, Operation& operation) {
     Registration* registration = self_of(base).table.find(operation.handle);
-    if (registration == nullptr || registration->side[0] == Side::closed) return refuse(operation, EBADF);
+    if (registration == nullptr) return refuse_side(operation, Side::closed);
+    const Side side = registration->side[index_of(operation.direction)];
+    if (side == Side::closed || side == Side::occupied) return refuse_side(operation, side);
     if (const int code = refusal_on_file(operation, registration->file); code != 0)
         return refuse(operation, code);
     attempt(base, operation);

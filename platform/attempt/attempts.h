@@ -148,24 +148,18 @@ inline Outcome poll(CompletionPort& port, Operation& operation, int events) {
     return answer_with(operation, answer < 0 ? answer : 0);
 }
 
-/// On a file: it never says that it would block. While the disk works, this call does, and so does the thread.
-inline Outcome read_at(CompletionPort& port, Operation& operation) {
+/// On a file: it never says that it would block. While the disk works, the call does, and so does the thread.
+template <auto call>
+Outcome on_file(CompletionPort& port, Operation& operation) {
     Kernel& kernel = *port.kernel;
     const std::int64_t offset = static_cast<const FileOperation&>(operation).offset;
     std::intptr_t answer;
-    do answer = kernel.pread(kernel, operation.handle, operation.data, operation.size, offset);
+    do answer = (kernel.*call)(kernel, operation.handle, operation.data, operation.size, offset);
     while (try_again(answer));
     return answer_with(operation, answer);
 }
-
-inline Outcome write_at(CompletionPort& port, Operation& operation) {
-    Kernel& kernel = *port.kernel;
-    const std::int64_t offset = static_cast<const FileOperation&>(operation).offset;
-    std::intptr_t answer;
-    do answer = kernel.pwrite(kernel, operation.handle, operation.data, operation.size, offset);
-    while (try_again(answer));
-    return answer_with(operation, answer);
-}
+inline constexpr auto& read_at = on_file<&Kernel::pread>;
+inline constexpr auto& write_at = on_file<&Kernel::pwrite>;
 
 /// The attempt of each kind of operation. (Closing is no attempt: see attempt_port.cc.)
 template <OperationKind kind>

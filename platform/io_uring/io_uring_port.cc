@@ -660,7 +660,7 @@ bool start_with_limit(CompletionPort& port, Operation& operation, TimeLimit& lim
     POLLARD_REQUIRE(operation.kind == OperationKind::connect || operation.kind == OperationKind::recv ||
                         operation.kind == OperationKind::send || operation.kind == OperationKind::readable ||
                         operation.kind == OperationKind::writable,
-                    "what may be more than one request to the kernel cannot have a linked time limit");
+                    "a linked time limit is for connect, recv, send, readable and writable");
     io_uring::Port& self = io_uring::self_of(port);
     limit = {.operation = &operation,
              .duration = {.tv_sec = limit_ns / second_ns, .tv_nsec = limit_ns % second_ns},

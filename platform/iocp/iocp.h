@@ -97,15 +97,17 @@ extern const WorkType proceed_work;
 /// From now on, until its packet is taken, all of it belongs to the kernel.
 void hand_over(Side& side);
 
-/// As the door's iocp_wait, but with nanoseconds, and never too early: the system's clock may be.
-std::intptr_t wait_for_packets(Kernel& kernel, Handle port, OVERLAPPED_ENTRY* packets, int capacity,
-                               std::int64_t timeout_ns);
-
 // Of operations.cc.
 
 /// Begins the side's operation, and finishes it if its answer is there at once.
 Answer submit_and_finish(Side& side);
 /// The operation's own answer to what the kernel has said of it, or nothing: it goes on.
 Answer finish(Side& side, std::intptr_t answer);
+
+// Of wait_for_packets.cc.
+
+/// As the door's iocp_wait, but with nanoseconds, and never too early: the system's clock may be.
+std::intptr_t wait_for_packets(Kernel& kernel, Handle port, OVERLAPPED_ENTRY* packets, int capacity,
+                               std::int64_t timeout_ns);
 
 }  // namespace pollard::iocp

@@ -48,7 +48,6 @@
 #include <new>
 
 #include "platform/backend.h"
-#include "platform/clock.h"
 #include "platform/interposed_kernel.h"
 #include "platform/iocp/iocp.h"
 #include "platform/memory.h"
@@ -187,7 +186,6 @@ std::intptr_t answer_of(const Side& side) {
     const std::int32_t code = windows::code_of_status(static_cast<std::uint32_t>(side.overlapped.Internal));
     const auto count = static_cast<std::intptr_t>(side.overlapped.InternalHigh);
     if (code == 0 || (code == ECANCELED && count > 0) || code == EMSGSIZE) return count;
-    if (code == windows::end_of_file) return 0;
     return -code;
 }
 
@@ -305,24 +303,6 @@ void discard(CompletionPort& base, Handle number) {
     for (Side& side : handle->sides) request_cancel(side);
     if (handle->idle()) close_now(*handle);
 }
-
-}  // namespace
-
-std::intptr_t wait_for_packets(Kernel& kernel, Handle port, OVERLAPPED_ENTRY* packets, int capacity,
-                               std::int64_t timeout_ns) {
-    if (timeout_ns <= 0) return kernel.iocp_wait(kernel, port, packets, capacity, round_up_to_ms(timeout_ns));
-    const std::int64_t began_ns = kernel.clock(kernel);
-    std::int64_t left_ns = timeout_ns;
-    for (;;) {
-        const std::intptr_t count =
-            kernel.iocp_wait(kernel, port, packets, capacity, round_up_to_ms(left_ns));
-        if (count != 0) return count;
-        left_ns = timeout_ns - (kernel.clock(kernel) - began_ns);
-        if (left_ns <= 0) return 0;
-    }
-}
-
-namespace {
 
 void take_packet(IocpPort& port, const OVERLAPPED_ENTRY& packet, WorkList& ready) {
     if (packet.lpCompletionKey == iocp_wake_key) {

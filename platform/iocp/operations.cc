@@ -8,6 +8,7 @@
 
 #include "platform/address.h"
 #include "platform/iocp/iocp.h"
+#include "platform/windows/errors.h"
 #include "platform/windows/overlapped_calls.h"
 
 namespace pollard::iocp {
@@ -53,23 +54,21 @@ Answer submit_send_all(Side& side) {
         side, kernel.wsa_send(kernel, side.handle->number, operation.data, size, fresh_overlapped(side)));
 }
 
-/// Where in the file stands in the OVERLAPPED.
-void set_offset(Side& side) {
-    const auto offset = static_cast<std::uint64_t>(static_cast<const FileOperation&>(*side.operation).offset);
-    OVERLAPPED& overlapped = *fresh_overlapped(side);
-    overlapped.Offset = static_cast<DWORD>(offset);
-    overlapped.OffsetHigh = static_cast<DWORD>(offset >> 32);
+/// Behind its end a file has nothing: for a read that is an answer.
+std::intptr_t or_nothing(const Operation& operation, std::intptr_t answer) {
+    return operation.kind == OperationKind::read_at && answer == -windows::end_of_file ? 0 : answer;
 }
 
 Answer submit_on_file(Side& side) {
     Kernel& kernel = *side.handle->port->kernel;
     const Operation& operation = *side.operation;
-    set_offset(side);
+    const std::int64_t offset = static_cast<const FileOperation&>(operation).offset;
+    OVERLAPPED* overlapped = fresh_overlapped(side);
     if (operation.kind == OperationKind::read_at)
         return unless_pending(side, kernel.read_file(kernel, operation.handle, operation.data, operation.size,
-                                                     &side.overlapped));
-    return unless_pending(
-        side, kernel.write_file(kernel, operation.handle, operation.data, operation.size, &side.overlapped));
+                                                     offset, overlapped));
+    return unless_pending(side, kernel.write_file(kernel, operation.handle, operation.data, operation.size,
+                                                  offset, overlapped));
 }
 
 /// The socket for the connection to come must be of the listener's family.
@@ -128,6 +127,7 @@ Answer submit_connect(Side& side) {
 Answer submit_poll(Side& side) {
     IocpPort& port = *side.handle->port;
     if (port.afd == no_handle) return -EOPNOTSUPP;
+    if (side.handle->kind == HandleKind::file) return -EBADF;  // AFD knows sockets only
     const bool reads = side.operation->direction == Direction::read;
     side.poll.events =
         afd_abort | afd_connect_fail | afd_disconnect | (reads ? afd_receive | afd_accept : afd_send);
@@ -267,6 +267,8 @@ Answer finish(Side& side, std::intptr_t answer) {
             return side.operation->cancel_requested ? Answer(-ECANCELED) : submit_send(side);
         case OperationKind::send_all:
             return finish_send_all(side, answer);
+        case OperationKind::read_at:
+            return or_nothing(*side.operation, answer);
         default:
             return answer;
     }
@@ -276,7 +278,8 @@ Answer finish(Side& side, std::intptr_t answer) {
 /// begun has been made.)
 Answer submit_and_finish(Side& side) {
     const Answer begun = submit(side);
-    if (!begun || *begun < 0 || side.operation->kind == OperationKind::send) return begun;
+    if (!begun || side.operation->kind == OperationKind::send) return begun;
+    if (*begun < 0) return or_nothing(*side.operation, *begun);
     return finish(side, *begun);
 }
 

@@ -36,6 +36,12 @@ std::intptr_t real_send(Kernel&, Handle handle, const void* bytes, std::size_t s
     return or_minus_errno(::send(handle, bytes, size, flags));
 }
 
+/// macOS refuses more than INT_MAX at once; a short answer is none the worse.
+std::size_t clamped(std::size_t size) {
+    constexpr std::size_t largest = 1u << 30;
+    return size < largest ? size : largest;
+}
+
 std::int64_t real_clock(Kernel&) {
     timespec now;
     ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -96,10 +102,14 @@ constinit Kernel real = {
                 std::size_t size) { return or_minus_errno(::write(handle, bytes, size)); },
     .open_file = [](Kernel&, const char* path,
                     int flags) { return or_minus_errno(::open(path, flags | O_CLOEXEC, 0666)); },
-    .pread = [](Kernel&, Handle handle, void* bytes, std::size_t size,
-                std::int64_t offset) { return or_minus_errno(::pread(handle, bytes, size, offset)); },
-    .pwrite = [](Kernel&, Handle handle, const void* bytes, std::size_t size,
-                 std::int64_t offset) { return or_minus_errno(::pwrite(handle, bytes, size, offset)); },
+    .pread =
+        [](Kernel&, Handle handle, void* bytes, std::size_t size, std::int64_t offset) {
+            return or_minus_errno(::pread(handle, bytes, clamped(size), offset));
+        },
+    .pwrite =
+        [](Kernel&, Handle handle, const void* bytes, std::size_t size, std::int64_t offset) {
+            return or_minus_errno(::pwrite(handle, bytes, clamped(size), offset));
+        },
     .clock = real_clock,
 };
 

@@ -56,6 +56,11 @@ constexpr Row rows[] = {
     {0xC0000043, ERROR_SHARING_VIOLATION, EBUSY},
     {0, ERROR_FILE_EXISTS, EEXIST},
     {0, ERROR_INVALID_NAME, EINVAL},
+    {0, ERROR_INSUFFICIENT_BUFFER, ENAMETOOLONG},
+    {0, ERROR_FILENAME_EXCED_RANGE, ENAMETOOLONG},
+    {0, ERROR_NO_UNICODE_TRANSLATION, EINVAL},
+    {0, ERROR_HANDLE_DISK_FULL, ENOSPC},
+    {0xC0000054, ERROR_LOCK_VIOLATION, EBUSY},
     {0x80000005, WSAEMSGSIZE, EMSGSIZE},
     {0, ERROR_MORE_DATA, EMSGSIZE},
     {0, ERROR_CONNECTION_REFUSED, ECONNREFUSED},
@@ -93,6 +98,9 @@ std::int32_t code_of_windows_error(std::uint32_t error) {
         if (row.error == error && error != 0) return row.code;
     return static_cast<std::int32_t>(error);
 }
+
+// (Winsock's own number is the same one.)
+std::intptr_t minus_last_error() { return -code_of_windows_error(::GetLastError()); }
 
 std::int32_t code_of_status(std::uint32_t status) {
     const bool warning_or_error = (status & 0x80000000) != 0;

@@ -29,15 +29,13 @@ DWORD access_of(int flags) {
 
 DWORD disposition_of(int flags) {
     const bool truncates = (flags & O_TRUNC) != 0;
+    if ((flags & O_EXCL) != 0) return CREATE_NEW;
     if ((flags & O_CREAT) != 0) return truncates ? CREATE_ALWAYS : OPEN_ALWAYS;
     return truncates ? TRUNCATE_EXISTING : OPEN_EXISTING;
 }
 
-std::intptr_t minus_last_error() { return -code_of_windows_error(::GetLastError()); }
-
 }  // namespace
 
-/// The path is UTF-8, as it is elsewhere, and of at most MAX_PATH characters, which is what old programs get.
 std::intptr_t open_file(Kernel&, const char* path, int flags) {
     wchar_t wide[MAX_PATH];
     if (::MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, MAX_PATH) == 0)

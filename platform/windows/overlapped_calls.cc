@@ -22,8 +22,6 @@ SOCKET socket_of(Handle handle) { return static_cast<SOCKET>(static_cast<std::in
 HANDLE system_handle(Handle handle) { return reinterpret_cast<HANDLE>(static_cast<std::intptr_t>(handle)); }
 Handle from_system(HANDLE handle) { return static_cast<Handle>(reinterpret_cast<std::intptr_t>(handle)); }
 
-std::intptr_t minus_last_error() { return -code_of_windows_error(::GetLastError()); }
-
 /// Winsock's answer and its number of bytes as the door's answer.
 std::intptr_t socket_answer(bool success, std::size_t count) {
     if (success) return static_cast<std::intptr_t>(count);
@@ -36,10 +34,11 @@ DWORD clamped(std::size_t size) {
     return size < largest ? static_cast<DWORD>(size) : largest;
 }
 
-std::intptr_t file_answer(bool success, DWORD count) {
-    if (success) return static_cast<std::intptr_t>(count);
-    const std::intptr_t error = minus_last_error();
-    return error == -end_of_file ? 0 : error;
+/// Where in the file stands in the OVERLAPPED.
+void set_offset(OVERLAPPED& overlapped, std::int64_t offset) {
+    const auto place = static_cast<std::uint64_t>(offset);
+    overlapped.Offset = static_cast<DWORD>(place);
+    overlapped.OffsetHigh = static_cast<DWORD>(place >> 32);
 }
 
 /// AcceptEx and ConnectEx are no exports of Winsock: the socket's provider is asked for them by number, once.
@@ -127,28 +126,39 @@ std::intptr_t wsa_send(Kernel&, Handle handle, const void* bytes, std::size_t si
     return socket_answer(success, sent);
 }
 
-namespace {
-
-/// Gives the answer of a call that was made with the OVERLAPPED's own event, when it is there.
-std::intptr_t waited_for(Handle file, OVERLAPPED& overlapped, std::intptr_t answer) {
-    if (answer != -EINPROGRESS) return answer;
+std::intptr_t read_file(Kernel&, Handle file, void* bytes, std::size_t size, std::int64_t offset,
+                        OVERLAPPED* overlapped) {
+    set_offset(*overlapped, offset);
     DWORD count = 0;
-    const bool success = ::GetOverlappedResult(system_handle(file), &overlapped, &count, TRUE) != 0;
-    return file_answer(success, count);
+    const bool success = ::ReadFile(system_handle(file), bytes, clamped(size), &count, overlapped) != 0;
+    return success ? static_cast<std::intptr_t>(count) : minus_last_error();
 }
 
-/// `start` with an OVERLAPPED for this place in the file, and its end.
+std::intptr_t write_file(Kernel&, Handle file, const void* bytes, std::size_t size, std::int64_t offset,
+                         OVERLAPPED* overlapped) {
+    set_offset(*overlapped, offset);
+    DWORD count = 0;
+    const bool success = ::WriteFile(system_handle(file), bytes, clamped(size), &count, overlapped) != 0;
+    return success ? static_cast<std::intptr_t>(count) : minus_last_error();
+}
+
+namespace {
+
+/// Makes a call with an OVERLAPPED and an event of its own, and waits for the answer. (The event is two more calls; so are
+/// files where the loop waits for them.)
 template <class Start>
-std::intptr_t do_at(Handle file, std::int64_t offset, Start start) {
-    const auto place = static_cast<std::uint64_t>(offset);
-    OVERLAPPED overlapped = {};
-    overlapped.Offset = static_cast<DWORD>(place);
-    overlapped.OffsetHigh = static_cast<DWORD>(place >> 32);
+std::intptr_t waited_for(Handle file, Start start) {
     const HANDLE event = ::CreateEventW(nullptr, TRUE, FALSE, nullptr);
     if (event == nullptr) return minus_last_error();
+    OVERLAPPED overlapped = {};
     // With the lowest bit set, no port that the file may be on gets a packet.
     overlapped.hEvent = reinterpret_cast<HANDLE>(reinterpret_cast<std::uintptr_t>(event) | 1);
-    const std::intptr_t answer = waited_for(file, overlapped, start(overlapped));
+    std::intptr_t answer = start(overlapped);
+    if (answer == -EINPROGRESS) {
+        DWORD count = 0;
+        const bool success = ::GetOverlappedResult(system_handle(file), &overlapped, &count, TRUE) != 0;
+        answer = success ? static_cast<std::intptr_t>(count) : minus_last_error();
+    }
     ::CloseHandle(event);
     return answer;
 }
@@ -156,29 +166,20 @@ std::intptr_t do_at(Handle file, std::int64_t offset, Start start) {
 }  // namespace
 
 std::intptr_t pread(Kernel& kernel, Handle file, void* bytes, std::size_t size, std::int64_t offset) {
-    return do_at(file, offset,
-                 [&](OVERLAPPED& overlapped) { return read_file(kernel, file, bytes, size, &overlapped); });
+    const std::intptr_t answer = waited_for(file, [&](OVERLAPPED& overlapped) {
+        return read_file(kernel, file, bytes, size, offset, &overlapped);
+    });
+    return answer == -end_of_file ? 0 : answer;
 }
 
 std::intptr_t pwrite(Kernel& kernel, Handle file, const void* bytes, std::size_t size, std::int64_t offset) {
-    return do_at(file, offset,
-                 [&](OVERLAPPED& overlapped) { return write_file(kernel, file, bytes, size, &overlapped); });
+    return waited_for(file, [&](OVERLAPPED& overlapped) {
+        return write_file(kernel, file, bytes, size, offset, &overlapped);
+    });
 }
 
 std::intptr_t cancel_io(Kernel&, Handle handle, OVERLAPPED* overlapped) {
     return ::CancelIoEx(system_handle(handle), overlapped) ? 0 : minus_last_error();
-}
-
-std::intptr_t read_file(Kernel&, Handle file, void* bytes, std::size_t size, OVERLAPPED* overlapped) {
-    DWORD count = 0;
-    const bool success = ::ReadFile(system_handle(file), bytes, clamped(size), &count, overlapped) != 0;
-    return file_answer(success, count);
-}
-
-std::intptr_t write_file(Kernel&, Handle file, const void* bytes, std::size_t size, OVERLAPPED* overlapped) {
-    DWORD count = 0;
-    const bool success = ::WriteFile(system_handle(file), bytes, clamped(size), &count, overlapped) != 0;
-    return file_answer(success, count);
 }
 
 std::intptr_t afd_open(Kernel&) {

@@ -40,8 +40,10 @@ std::intptr_t connect_ex(Kernel&, Handle handle, const sockaddr* address, unsign
 std::intptr_t wsa_recv(Kernel&, Handle handle, void* bytes, std::size_t size, int flags,
                        _OVERLAPPED* overlapped);
 std::intptr_t wsa_send(Kernel&, Handle handle, const void* bytes, std::size_t size, _OVERLAPPED* overlapped);
-std::intptr_t read_file(Kernel&, Handle file, void* bytes, std::size_t size, _OVERLAPPED* overlapped);
-std::intptr_t write_file(Kernel&, Handle file, const void* bytes, std::size_t size, _OVERLAPPED* overlapped);
+std::intptr_t read_file(Kernel&, Handle file, void* bytes, std::size_t size, std::int64_t offset,
+                        _OVERLAPPED* overlapped);
+std::intptr_t write_file(Kernel&, Handle file, const void* bytes, std::size_t size, std::int64_t offset,
+                         _OVERLAPPED* overlapped);
 /// As read_file and write_file, but waited for in the call.
 std::intptr_t pread(Kernel&, Handle file, void* bytes, std::size_t size, std::int64_t offset);
 std::intptr_t pwrite(Kernel&, Handle file, const void* bytes, std::size_t size, std::int64_t offset);

@@ -26,12 +26,10 @@ namespace pollard {
 namespace {
 
 using windows::code_of_windows_error;
+using windows::minus_last_error;
 
 SOCKET socket_of(Handle handle) { return static_cast<SOCKET>(static_cast<std::intptr_t>(handle)); }
 
-std::intptr_t minus_last_error() {
-    return -code_of_windows_error(static_cast<std::uint32_t>(::WSAGetLastError()));
-}
 std::intptr_t or_minus_error(int result) { return result >= 0 ? result : minus_last_error(); }
 /// Of the flags of recv and send, those that Winsock does not know, and does anyhow or need not do.
 constexpr int own_flags = MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE;

@@ -17,7 +17,7 @@ skip -rfunction ^operator.new
 # The lambdas that the macros write, POLLARD_PLACE and POLLARD_MAKE (two compilers, two names), and what is made in
 # them: an operation is interesting from its `start` on.
 skip -rfunction (^|::body[(][)].*::)operator[(][)][(][)]
-skip -rfunction ^(pollard::(Socket|Listener)::|_ZNK?7pollard(6Socket|8Listener))
+skip -rfunction ^(pollard::(Socket|Listener|PortHandle|File)::|_ZNK?7pollard(6Socket|8Listener|10PortHandle|4File))
 skip -rfunction ^pollard::[A-Za-z]*Operation::[A-Za-z]*Operation[(]
 skip -rfunction ^pollard::OperationAwait<.*>::OperationAwait[<(]
 skip -rfunction ^pollard::(sleep_ns|Sleep::Sleep)[(]
@@ -31,5 +31,5 @@ skip -rfunction ^pollard::(Link::|Work::Work[(]|Timer::Timer[(]|WorkList::empty[
 # Functions that only say one thing of their argument.
 skip -rfunction ^pollard::AwaitingFrame<.*>::(self|awaited<[^(]*>)[(]
 skip -rfunction ^pollard::(Frame::(frame_type|slot)|TaskState::(root|scheduler)|must_be_careful|direction_of)[(]
-skip -rfunction ^pollard::([(]anonymous.namespace[)]::(self_of|index_of)|attempts::try_again)[(]
+skip -rfunction ^pollard::([(]anonymous.namespace[)]::self_of|attempts::(try_again|index_of))[(]
 skip -rfunction ^pollard::HandleTable<.*>::
