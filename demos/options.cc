@@ -118,8 +118,8 @@ int parse_options(int argc, char** argv, std::span<const Option> options) {
     }
     for (const Option& option : options)
         if (option.required && positionals-- <= 0)
-            return usage_error("%.*s is missing: %s", static_cast<int>(option.name.size()),
-                               option.name.data(), option.help);
+            return usage_error("%.*s is missing: %s; --help shows what is right",
+                               static_cast<int>(option.name.size()), option.name.data(), option.help);
     return -1;
 }
 

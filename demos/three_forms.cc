@@ -401,6 +401,11 @@ void print_costs(std::int64_t switches, std::span<const Costs, form_count> costs
     std::printf(
         "\n    A child of the first two stands in its parent's frame. The compiler's takes a block from the\n"
         "    pool at each call and gives it back.\n");
+#ifndef __OPTIMIZE__
+    std::printf(
+        "    This program was compiled without optimisation, for the debugger: of the nanoseconds, believe none.\n"
+        "    (meson setup build-release --buildtype=release)\n");
+#endif
 }
 
 }  // namespace

@@ -67,14 +67,18 @@ class Case:
                 self.state, self.said = "failed", f"It hangs: nothing happened for {PATIENCE_SECONDS} seconds."
                 return
             if report.exists():
-                self.judge(json.loads(report.read_text(encoding="utf-8")))
+                self.judge(json.loads(report.read_text(encoding="utf-8")), done.stdout)
             else:
                 self.state, self.said = "failed", how_it_ended(done.returncode) + "\n" + done.stdout[-600:].strip()
 
-    def judge(self, report):
+    def judge(self, report, printed):
         case = report["testsuites"][0]["testsuite"][0]
         failures = case.get("failures", [])
         self.said = failures[0]["failure"] if failures else ""
+        # What a copy of platform/template/ lacks, it says on the terminal, with nobody else to tell.
+        unwritten = re.search(r"^pollard: (write [\w\[\]]+: .+)$", printed, re.MULTILINE)
+        if failures and unwritten:
+            self.said = f"{unwritten[1]}\n{self.said}"
         self.state = "failed" if failures else "skipped" if case["result"] == "SKIPPED" else "passed"
 
     def find_in(self, places):

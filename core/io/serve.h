@@ -1,7 +1,7 @@
 // Serving: a listener whose every connection becomes a task.
 //
 //      struct Session : Coroutine<Session, void, Awaits<...>> { Socket peer; Progress body(); };
-//      loop.create_task(Serve<Session>{.listener = ..., .make = [](Socket peer) { return Session{.peer = ...}; }});
+//      loop.create_task(Serve<Session>{.listener = ...});
 //
 // What a server must not do when the process runs out of descriptors is to try again at once, for ever: the
 // connection stays in the kernel's queue and accept fails each time. So it pauses, as asyncio's does, and tries

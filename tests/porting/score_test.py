@@ -47,6 +47,13 @@ def a_name_that_is_none_is_a_mistake(build):
     assert status == 2 and "no_such_kernel" in output and "simulated" in output, output
 
 
+def what_a_copy_of_the_template_lacks_is_shown(_):
+    case = scoreboard.Case("program", "Every/Port.X/x")
+    report = {"testsuites": [{"testsuite": [{"result": "COMPLETED", "failures": [{"failure": "it fails"}]}]}]}
+    case.judge(report, "running\npollard: write add: note the number: not supported\nended\n")
+    assert case.said == "write add: note the number: not supported\nit fails", case.said
+
+
 def a_crash_and_a_hang_are_failures(_):
     with tempfile.TemporaryDirectory() as scratch:
         program = pathlib.Path(scratch) / "program"
@@ -78,6 +85,7 @@ def main():
     # BUILD/tests/porting/EXECUTABLE
     build = pathlib.Path(sys.argv[1]).resolve().parents[2]
     for check in (the_template_has_nothing, a_simulated_kernel_has_everything, a_name_that_is_none_is_a_mistake,
+                  what_a_copy_of_the_template_lacks_is_shown,
                   a_crash_and_a_hang_are_failures, every_file_of_the_suites_says_what_to_read, the_rules_name_tests_that_exist):
         check(build)
         print("ok:", check.__name__.replace("_", " "))
