@@ -23,8 +23,8 @@
 //      task <- Main <- Session <- Recv          `waiter` leads to the left, `site` to the right
 //
 // Starting nests: a child's body is called like a function. Finishing never does: a body stores its result
-// and returns, and `run_chain`, the place that runs frames (core/coroutine.h has its shortcut), then goes on with the waiter. So no frame is
-// destroyed under its own function, and a chain of any length finishes on a small stack.
+// and returns, and `run_chain`, the place that runs frames (core/coroutine.h has its shortcut), then goes on with
+// the waiter. So no frame is destroyed under its own function, and a chain of any length finishes on a small stack.
 //
 // Read next: core/generator.h (the simplest frame), core/coroutine.h, then core/scheduler.h.
 #pragma once

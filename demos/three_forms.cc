@@ -403,7 +403,8 @@ void print_costs(std::int64_t switches, std::span<const Costs, form_count> costs
         "    pool at each call and gives it back.\n");
 #ifndef __OPTIMIZE__
     std::printf(
-        "    This program was compiled without optimisation, for the debugger: of the nanoseconds, believe none.\n"
+        "    This program was compiled without optimisation, for the debugger: of the nanoseconds, believe "
+        "none.\n"
         "    (meson setup build-release --buildtype=release)\n");
 #endif
 }
