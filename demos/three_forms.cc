@@ -346,8 +346,10 @@ Result<void> measure_time(Ground& ground, const Form& form, std::int64_t switche
 }
 
 double median(std::array<double, 9> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
+    // Not sort, nor nth_element: of numbers they are compiled parts of Clang's C++ library.
+    const auto middle = values.begin() + values.size() / 2;
+    std::ranges::partial_sort(values, middle + 1);
+    return *middle;
 }
 
 Result<void> run_all_aloud() {
